@@ -22,7 +22,7 @@ export interface RecordStore {
   getMany(paths: readonly string[]): Promise<(StoredRecord | undefined)[]>;
 
   /**
-   * The first `limit` (1 to 1,000) records whose path begins with `prefix` and is greater than `after`, in ascending
+   * The first `limit` (1 to 1,001: a page, and one to see whether there is more) records whose path begins with `prefix` and is greater than `after`, in ascending
    * order of their paths. A record that is there throughout the call is in the answer, and one that is not there at any
    * time during it is not.
    */

@@ -1,0 +1,25 @@
+/** The protocols that a call can come by. */
+export type Wire = 'grpc' | 'connect' | 'grpc-web';
+
+/** Who calls. */
+export interface Principal {
+  /** Such as `arn:aws:iam::000000000000:root`. */
+  readonly arn: string;
+}
+
+/** A call under way: who wants what, and what is found out about it on the way. */
+export interface Call {
+  /** A UUID, told to the caller and to the audit log. */
+  readonly requestId: string;
+  /** AWS's name, such as `GenerateMac`. */
+  readonly operation: string;
+  readonly wire: Wire;
+  /** The peer's IP address; empty when the transport has none. */
+  readonly sourceAddress: string;
+  /** Who calls, once that is known. */
+  principal: Principal;
+  /** The ARN of the key that the call is about, once it is known that there is one. */
+  keyArn: string | undefined;
+  /** The name of the MAC algorithm that is asked for, once the request is known to be well-formed. */
+  macAlgorithm: string | undefined;
+}

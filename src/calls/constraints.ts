@@ -1,0 +1,103 @@
+import type { DescEnum } from '@bufbuild/protobuf';
+
+/** The most characters of a caller's own value that an error repeats: an error has to fit into the trailers of a call. */
+const ECHO = 256;
+
+/** What is wrong with a value: the rest of AWS's sentence after the value, and the value itself where it may be shown. */
+interface Failure {
+  /** As AWS shows it; `undefined` where it may not be shown. */
+  readonly shown: string | undefined;
+  /** Such as `Member must have length less than or equal to 10`. */
+  readonly constraint: string;
+}
+
+/** Says what is wrong with the value of a field, if something is. A value that is left out is `undefined`. */
+export type Constraint<V> = (value: V) => Failure | undefined;
+
+/** AWS's sentence for a failure at a member, such as `keyId`. */
+export function sentence(member: string, { shown, constraint }: Failure): string {
+  return `Value ${shown === undefined ? '' : `${shown} `}at '${member}' failed to satisfy constraint: ${constraint}`;
+}
+
+/** Demands that a field is there, and that its value satisfies a constraint. */
+export function required<V>(constraint: Constraint<V>): Constraint<V | undefined> {
+  return (value) =>
+    value === undefined ? { shown: 'null', constraint: 'Member must not be null' } : constraint(value);
+}
+
+/** Allows that a field is left out. */
+export function optional<V>(constraint: Constraint<V>): Constraint<V | undefined> {
+  return (value) => (value === undefined ? undefined : constraint(value));
+}
+
+/** A text of `least` to `most` characters. */
+export function characters(least: number, most: number, pattern?: RegExp): Constraint<string> {
+  return (value) => {
+    const length = lengthFailure(value.length, least, most);
+    if (length !== undefined) return { shown: quoted(value), constraint: length };
+    if (pattern === undefined || pattern.test(value)) return undefined;
+    return {
+      shown: quoted(value),
+      constraint: `Member must satisfy regular expression pattern: ${pattern.source}`,
+    };
+  };
+}
+
+/** A blob of `least` to `most` bytes, which no error shows. */
+export function bytes(least: number, most: number): Constraint<Uint8Array> {
+  return (value) => {
+    const constraint = lengthFailure(value.length, least, most);
+    return constraint === undefined ? undefined : { shown: undefined, constraint };
+  };
+}
+
+/** A whole number from `least` to `most`. */
+export function range(least: number, most: number): Constraint<number> {
+  return (value) => {
+    if (value >= least && value <= most) return undefined;
+    const bound = value < least ? `greater than or equal to ${least}` : `less than or equal to ${most}`;
+    return { shown: `'${value}'`, constraint: `Member must have value ${bound}` };
+  };
+}
+
+/** At most `most` secrets of `leastLength` to `mostLength` characters each, which no error shows. */
+export function secrets(most: number, leastLength: number, mostLength: number): Constraint<readonly string[]> {
+  return (values) => {
+    if (values.length === 0) return undefined;
+    const count = lengthFailure(values.length, 0, most);
+    if (count !== undefined) return { shown: undefined, constraint: count };
+    if (values.every((value) => value.length >= leastLength && value.length <= mostLength)) return undefined;
+    return {
+      shown: undefined,
+      constraint: `Member must satisfy constraint: [Member must have length less than or equal to ${mostLength}, Member must have length greater than or equal to ${leastLength}]`,
+    };
+  };
+}
+
+/**
+ * A value that an enum has, or none.
+ *
+ * @param names AWS's names of the values, in AWS's order, as an error tells them
+ */
+export function valueOf(desc: DescEnum, names: readonly string[]): Constraint<number> {
+  return (value) =>
+    desc.value[value] === undefined
+      ? { shown: `'${value}'`, constraint: `Member must satisfy enum value set: [${names.join(', ')}]` }
+      : undefined;
+}
+
+/** Demands that an enum's field is there, and a value that the enum has. */
+export function requiredValueOf(desc: DescEnum, names: readonly string[]): Constraint<number> {
+  const known = valueOf(desc, names);
+  return (value) => (value === 0 ? { shown: 'null', constraint: 'Member must not be null' } : known(value));
+}
+
+function lengthFailure(length: number, least: number, most: number): string | undefined {
+  if (length < least) return `Member must have length greater than or equal to ${least}`;
+  if (length > most) return `Member must have length less than or equal to ${most}`;
+  return undefined;
+}
+
+function quoted(value: string): string {
+  return value.length <= ECHO ? `'${value}'` : `'${value.slice(0, ECHO)}…'`;
+}

@@ -1,0 +1,158 @@
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Call, Principal, Wire } from '../access/call.ts';
+import type { Clock } from '../clock.ts';
+import { KmsError, validationError } from '../errors.ts';
+import type { ChangeFollower } from '../records/change-follower.ts';
+import { StoreUnavailableError } from '../records/record-store.ts';
+import { UnsealError } from '../records/sealer.ts';
+import type { AuditLog, Outcome } from './audit-log.ts';
+import type { Metrics } from './metrics.ts';
+import type { Operation } from './operation.ts';
+
+/** What a wire knows of a call before its body is looked at. */
+export interface Arrival {
+  readonly wire: Wire;
+  /** The peer's IP address; empty when the transport has none. */
+  readonly sourceAddress: string;
+}
+
+/** Who is calling. Throws the KmsError that the call ends in when nobody may. */
+export type Authenticate = (arrival: Arrival) => Principal;
+
+/** How a wire turns a body into a request, and an answer into what it sends. */
+export interface Codec<B, T> {
+  /** Throws anything when the body is not a request. */
+  decode(body: B): object;
+  encode(answer: object): T;
+}
+
+/** A call that did not succeed, and all that its caller may know. */
+export class CallFailure extends Error {
+  override readonly name = 'CallFailure';
+  readonly error: KmsError;
+  readonly call: Call;
+
+  constructor(error: KmsError, call: Call) {
+    super(error.message);
+    this.error = error;
+    this.call = call;
+  }
+}
+
+/**
+ * What happens to every call, whichever wire it came by: authenticate, decode, validate, serve, encode; then, however
+ * it ended, audit and count.
+ */
+export class Dispatcher {
+  readonly #authenticate: Authenticate;
+  readonly #follower: ChangeFollower;
+  readonly #audit: AuditLog;
+  readonly #metrics: Metrics;
+  readonly #log: Logger;
+  readonly #clock: Clock;
+
+  constructor(
+    authenticate: Authenticate,
+    follower: ChangeFollower,
+    audit: AuditLog,
+    metrics: Metrics,
+    log: Logger,
+    clock: Clock,
+  ) {
+    this.#authenticate = authenticate;
+    this.#follower = follower;
+    this.#audit = audit;
+    this.#metrics = metrics;
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  /**
+   * Carries a call out. An operation that needs no I/O is answered without a turn of the event loop.
+   *
+   * @returns what the codec made of the answer, to be sent at once
+   * @throws CallFailure and nothing else
+   */
+  dispatch<B, T>(operation: Operation, arrival: Arrival, codec: Codec<B, T>, body: B): T | Promise<T> {
+    const started = this.#clock.monotonic();
+    const call = newCall(operation, arrival);
+    try {
+      call.principal = this.#authenticate(arrival);
+      const request = decode(codec, body);
+      const violations = operation.validate(request);
+      if (violations.length > 0) throw validationError(violations);
+      const answer = operation.serve(request, call);
+      if (!(answer instanceof Promise)) return this.#answered(operation, call, started, codec, answer);
+      return answer
+        .then((awaited) => this.#answered(operation, call, started, codec, awaited))
+        .catch((error: unknown) => this.#failed(call, started, error));
+    } catch (error) {
+      return this.#failed(call, started, error);
+    }
+  }
+
+  /** Audits and counts a call whose body the wire could not decode. */
+  undecoded(operation: Operation, arrival: Arrival): void {
+    this.#ended(newCall(operation, arrival), UNDECODED, this.#clock.monotonic());
+  }
+
+  #answered<B, T>(operation: Operation, call: Call, started: number, codec: Codec<B, T>, answer: object): T {
+    const encoded = codec.encode(answer);
+    // A process that was stopped for longer than the lease must not say now what was true then.
+    if (operation.actsOnCache && !this.#follower.holds()) throw new StoreUnavailableError('the lease lapsed');
+    this.#ended(call, 'OK', started);
+    return encoded;
+  }
+
+  #failed(call: Call, started: number, error: unknown): never {
+    const shown = this.#shown(call, error);
+    this.#ended(call, shown.exception, started);
+    throw new CallFailure(shown, call);
+  }
+
+  #ended(call: Call, outcome: Outcome, started: number): void {
+    const milliseconds = this.#clock.monotonic() - started;
+    this.#audit.record(call, outcome, milliseconds);
+    this.#metrics.call(call, outcome, milliseconds);
+  }
+
+  /** What the caller is told of an error; the rest of it is logged. */
+  #shown(call: Call, error: unknown): KmsError {
+    if (error instanceof KmsError) return error;
+    if (error instanceof StoreUnavailableError) {
+      this.#metrics.storeError();
+      this.#log.debug({ err: error, requestId: call.requestId }, 'the store did not answer');
+      return new KmsError('KeyUnavailableException', 'The store of keys did not answer. You can retry the request.');
+    }
+    if (error instanceof UnsealError) this.#metrics.damagedRecord();
+    this.#log.error({ err: error, requestId: call.requestId, operation: call.operation }, 'a call failed');
+    return new KmsError('KMSInternalException', 'An internal exception occurred. You can retry the request.');
+  }
+}
+
+const UNDECODED = 'SerializationException';
+
+function newCall(operation: Operation, { wire, sourceAddress }: Arrival): Call {
+  return {
+    requestId: randomUUID(),
+    operation: operation.name,
+    wire,
+    sourceAddress,
+    principal: NOBODY,
+    keyArn: undefined,
+    macAlgorithm: undefined,
+  };
+}
+
+/** Stands for the caller until it is known who it is. */
+const NOBODY: Principal = { arn: '' };
+
+function decode<B>(codec: Codec<B, unknown>, body: B): object {
+  try {
+    return codec.decode(body);
+  } catch {
+    // The reason may quote the message, and with it what it authenticates.
+    throw new KmsError(UNDECODED, 'The request does not decode.');
+  }
+}

@@ -1,0 +1,110 @@
+import type { DescMessage, DescMethodUnary, DescService, MessageShape } from '@bufbuild/protobuf';
+import type { FieldViolation } from '../errors.ts';
+import type { AliasService } from '../gen/hmacd/v1/alias_pb.ts';
+import { type KeyService, KeySpecSchema, KeyUsageSchema, OriginSchema } from '../gen/hmacd/v1/key_pb.ts';
+import { MacAlgorithmSchema, type MacService } from '../gen/hmacd/v1/mac_pb.ts';
+import {
+  bytes,
+  characters,
+  type Constraint,
+  optional,
+  range,
+  required,
+  requiredValueOf,
+  secrets,
+  sentence,
+  valueOf,
+} from './constraints.ts';
+
+/** The limits of a service's requests: a row for each rpc, a constraint for each field that has one. */
+export type Limits<S extends DescService> = {
+  readonly [M in keyof S['method']]: S['method'][M] extends DescMethodUnary<infer I, DescMessage>
+    ? { readonly [F in keyof MessageShape<I>]?: Constraint<MessageShape<I>[F]> }
+    : never;
+};
+
+// The numbers and patterns are those of AWS's model of KMS, the order of enum values that of its recorded errors.
+
+const keyId = required(characters(1, 2_048));
+const message = required(bytes(1, 4_096));
+const grantTokens = secrets(10, 1, 8_192);
+const macAlgorithm = requiredValueOf(MacAlgorithmSchema, [
+  'HMAC_SHA_384',
+  'HMAC_SHA_256',
+  'HMAC_SHA_224',
+  'HMAC_SHA_512',
+]);
+const aliasName = required(characters(1, 256, /^[a-zA-Z0-9:/_-]+$/));
+const limit = optional(range(1, 1_000));
+const marker = optional(characters(1, 1_024, /^[\u0020-\u00FF]*$/));
+const description = characters(0, 8_192);
+
+export const macLimits: Limits<typeof MacService> = {
+  generateMac: { message, keyId, macAlgorithm, grantTokens },
+  verifyMac: { message, keyId, macAlgorithm, mac: required(bytes(1, 6_144)), grantTokens },
+};
+
+export const keyLimits: Limits<typeof KeyService> = {
+  createKey: {
+    description: optional(description),
+    keyUsage: valueOf(KeyUsageSchema, ['ENCRYPT_DECRYPT', 'SIGN_VERIFY', 'GENERATE_VERIFY_MAC', 'KEY_AGREEMENT']),
+    keySpec: valueOf(KeySpecSchema, [
+      'RSA_2048',
+      'ECC_NIST_P384',
+      'ECC_NIST_P256',
+      'ECC_NIST_P521',
+      'HMAC_384',
+      'RSA_3072',
+      'ECC_SECG_P256K1',
+      'RSA_4096',
+      'SYMMETRIC_DEFAULT',
+      'HMAC_256',
+      'HMAC_224',
+      'HMAC_512',
+      'SM2',
+      'ML_DSA_44',
+      'ML_DSA_65',
+      'ML_DSA_87',
+      'ECC_NIST_EDWARDS25519',
+    ]),
+    origin: valueOf(OriginSchema, ['AWS_KMS', 'EXTERNAL', 'AWS_CLOUDHSM', 'EXTERNAL_KEY_STORE']),
+  },
+  describeKey: { keyId, grantTokens },
+  listKeys: { limit, marker },
+  enableKey: { keyId },
+  disableKey: { keyId },
+  updateKeyDescription: { keyId, description: required(description) },
+  // What the model allows; the operation itself demands 7 to 30.
+  scheduleKeyDeletion: { keyId, pendingWindowInDays: optional(range(1, 365)) },
+  cancelKeyDeletion: { keyId },
+};
+
+export const aliasLimits: Limits<typeof AliasService> = {
+  createAlias: { aliasName, targetKeyId: keyId },
+  updateAlias: { aliasName, targetKeyId: keyId },
+  deleteAlias: { aliasName },
+  listAliases: { keyId: optional(characters(1, 2_048)), limit, marker },
+};
+
+/** Says what is out of its limits in a request; in a way that costs little when nothing is. */
+export type Validator = (request: object) => readonly FieldViolation[];
+
+/** The validator of one row of limits. */
+export function validator(input: DescMessage, row: object): Validator {
+  const rules = input.fields.flatMap(({ localName, name, jsonName }) => {
+    const constraint = (row as Record<string, Constraint<unknown> | undefined>)[localName];
+    return constraint === undefined ? [] : [{ localName, name, jsonName, constraint }];
+  });
+  return (request) => {
+    let violations: FieldViolation[] = NONE;
+    for (const { localName, name, jsonName, constraint } of rules) {
+      const failure = constraint((request as Record<string, unknown>)[localName]);
+      if (failure === undefined) continue;
+      if (violations === NONE) violations = [];
+      violations.push({ field: name, description: sentence(jsonName, failure) });
+    }
+    return violations;
+  };
+}
+
+const NONE: FieldViolation[] = [];

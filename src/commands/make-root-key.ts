@@ -1,0 +1,22 @@
+import { parseArgs } from 'node:util';
+import { makeRootKey as makeFile } from '../records/root-keys.ts';
+
+/** `make-root-key PATH [--if-missing]`: makes a root key file; answers the exit code. */
+export function makeRootKey(args: readonly string[]): number {
+  const { positionals, values } = parseArgs({
+    args: [...args],
+    options: { 'if-missing': { type: 'boolean', default: false } },
+    allowPositionals: true,
+  });
+  const [path, ...others] = positionals;
+  if (path === undefined || others.length > 0) throw new Error('usage: hmacd make-root-key PATH [--if-missing]');
+  try {
+    makeFile(path);
+    return 0;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== 'EEXIST') throw new Error(`${path} cannot be written: ${code ?? message}`, { cause: error });
+    if (values['if-missing']) return 0;
+    throw new Error(`${path} exists; whatever it sealed would be lost with it`, { cause: error });
+  }
+}

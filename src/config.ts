@@ -1,0 +1,226 @@
+import { isIP } from 'node:net';
+import { parseArgs } from 'node:util';
+import type { Deployment } from './arn.ts';
+import type { StoreTarget } from './records/open-record-store.ts';
+import { parseRedisTarget } from './records/redis-target.ts';
+import type { Address } from './wires/listener.ts';
+
+/** Everything that can be set, as it is used. */
+export interface Config {
+  /** `undefined`: no such listener. */
+  readonly grpcAddress: Address | undefined;
+  readonly httpAddress: Address | undefined;
+  readonly adminAddress: Address | undefined;
+  readonly store: StoreTarget;
+  readonly redisPasswordFile: string | undefined;
+  readonly redisCaFile: string | undefined;
+  readonly redisAllowVolatile: boolean;
+  /** At least one; the first seals. */
+  readonly rootKeyFiles: readonly string[];
+  readonly deployment: Deployment;
+  /** A path; `undefined` for no seed. */
+  readonly seedFile: string | undefined;
+  /** The names that requests to the HTTP listener may be addressed to. */
+  readonly allowedHosts: readonly string[];
+  readonly corsOrigins: readonly string[];
+  readonly reflection: boolean;
+  /** In milliseconds, like every duration here. */
+  readonly shutdownGrace: number;
+  readonly keyCacheTtl: number;
+  /** `stdout`, a path, or `undefined` for none. */
+  readonly auditLog: string | undefined;
+  readonly logLevel: string;
+  /** Whether some listener can be reached from other machines. */
+  readonly exposed: boolean;
+}
+
+/** Settings that are wrong; the message has a line for each. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** The seed of a service that was given none: `alias/demo`. */
+export const DEMO_SEED_FILE = new URL('./keys/demo-seed.yaml', import.meta.url).pathname;
+
+/** One setting: its variable's name without `HMACD_`, its default, and how its text is read. */
+interface Setting<V> {
+  readonly name: string;
+  readonly byDefault: string | undefined;
+  /** Throws an Error that says what is expected. */
+  readonly read: (text: string) => V;
+}
+
+const SETTINGS = {
+  grpcAddress: setting('GRPC_ADDR', '127.0.0.1:50051', address),
+  httpAddress: setting('HTTP_ADDR', '127.0.0.1:8080', address),
+  adminAddress: setting('ADMIN_ADDR', '127.0.0.1:9090', address),
+  store: setting('STORE', 'sqlite:data/hmacd.db', store),
+  redisPasswordFile: setting('REDIS_PASSWORD_FILE', undefined, nonEmpty),
+  redisCaFile: setting('REDIS_CA_FILE', undefined, nonEmpty),
+  redisAllowVolatile: setting('REDIS_ALLOW_VOLATILE', 'false', flag),
+  rootKeyFiles: setting('ROOT_KEY_FILE', 'data/root.key', list),
+  accountId: setting('ACCOUNT_ID', '000000000000', matching(/^\d{12}$/, '12 digits')),
+  region: setting('REGION', 'us-east-1', matching(/^[a-z0-9-]{1,32}$/, 'a Region such as us-east-1')),
+  partition: setting('PARTITION', 'aws', matching(/^[a-z0-9-]{1,32}$/, 'a partition such as aws')),
+  seedFile: setting('SEED_FILE', DEMO_SEED_FILE, orUndefined('none')),
+  auth: setting('AUTH', undefined, oneOf('anonymous')),
+  allowedHosts: setting('ALLOWED_HOSTS', 'localhost,127.0.0.1,[::1]', list),
+  corsOrigins: setting('CORS_ORIGINS', '', origins),
+  reflection: setting('REFLECTION', 'true', flag),
+  shutdownGrace: setting('SHUTDOWN_GRACE', '10s', duration(0, 3_600_000, '0s to 1h')),
+  keyCacheTtl: setting('KEY_CACHE_TTL', '1s', duration(100, 300_000, '100ms to 5m')),
+  auditLog: setting('AUDIT_LOG', 'stdout', orUndefined('off')),
+  logLevel: setting('LOG_LEVEL', 'info', oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent')),
+} as const;
+
+/** The flags of a command line: each variable's name, `HMACD_GRPC_ADDR` as `--grpc-addr`. */
+const FLAGS = Object.fromEntries(
+  Object.values(SETTINGS).map(({ name }) => [flagOf(name), { type: 'string' as const }]),
+);
+
+/**
+ * Reads the settings from the environment and from flags, which win.
+ *
+ * @param warn told of variables that look like settings and are none
+ * @throws ConfigError with everything that is wrong
+ */
+export function readConfig(
+  env: Readonly<Record<string, string | undefined>>,
+  args: readonly string[],
+  warn: (message: string) => void,
+): Config {
+  const problems: string[] = [];
+  const flags = readFlags(args, problems);
+  const read = <V>({ name, byDefault, read: parse }: Setting<V>): V | undefined => {
+    const flag = flags[flagOf(name)];
+    const text = flag ?? env[`HMACD_${name}`] ?? byDefault;
+    if (text === undefined) return undefined;
+    try {
+      return parse(text);
+    } catch (error) {
+      problems.push(`${flag === undefined ? `HMACD_${name}` : `--${flagOf(name)}`}: ${(error as Error).message}`);
+      return undefined;
+    }
+  };
+  const values = Object.fromEntries(Object.entries(SETTINGS).map(([key, one]) => [key, read(one as Setting<unknown>)])) as {
+    [K in keyof typeof SETTINGS]: ReturnType<(typeof SETTINGS)[K]['read']>;
+  };
+  const addresses = [values.grpcAddress, values.httpAddress, values.adminAddress];
+  if (problems.length === 0 && addresses[0] === undefined && addresses[1] === undefined) {
+    problems.push('HMACD_GRPC_ADDR and HMACD_HTTP_ADDR: one of them must not be off');
+  }
+  const exposed = [values.grpcAddress, values.httpAddress].some((one) => one !== undefined && !isLoopback(one.host));
+  if (exposed && values.auth !== 'anonymous') {
+    problems.push(
+      'HMACD_GRPC_ADDR and HMACD_HTTP_ADDR: other machines could reach them, and every caller is the root of the account; listen on 127.0.0.1, or set HMACD_AUTH=anonymous if that is what you want',
+    );
+  }
+  if (problems.length > 0) throw new ConfigError(problems.join('\n'));
+  for (const name of unknownVariables(env)) warn(`${name} is set, and is no setting of hmacd`);
+  const { accountId, region, partition, auth: _, ...rest } = values;
+  return Object.freeze({ ...rest, deployment: Object.freeze({ accountId, region, partition }), exposed });
+}
+
+function readFlags(args: readonly string[], problems: string[]): Record<string, string | undefined> {
+  try {
+    return parseArgs({ args: [...args], options: FLAGS, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    problems.push((error as Error).message);
+    return {};
+  }
+}
+
+/** Variables that begin like settings; those that Kubernetes makes for a service that is called `hmacd` are not meant. */
+function unknownVariables(env: Readonly<Record<string, string | undefined>>): string[] {
+  const known = new Set(Object.values(SETTINGS).map(({ name }) => `HMACD_${name}`));
+  return Object.keys(env).filter(
+    (name) => name.startsWith('HMACD_') && !known.has(name) && !/_(SERVICE_(HOST|PORT.*)|PORT(_.*)?)$/.test(name),
+  );
+}
+
+function setting<V>(name: string, byDefault: string | undefined, read: (text: string) => V): Setting<V> {
+  return { name, byDefault, read };
+}
+
+function flagOf(name: string): string {
+  return name.toLowerCase().replaceAll('_', '-');
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
+function address(text: string): Address | undefined {
+  if (text === 'off') return undefined;
+  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  if (host === undefined || Number(port) > 65_535) {
+    throw new Error(`"${text}" is not an address such as 127.0.0.1:8080 or [::1]:8080, and not off`);
+  }
+  return { host, port: Number(port) };
+}
+
+function store(text: string): StoreTarget {
+  if (text.startsWith('sqlite:') && text.length > 'sqlite:'.length) {
+    return { kind: 'sqlite', path: text.slice('sqlite:'.length) };
+  }
+  if (/^rediss?(\+\w+)?:/.test(text)) return { kind: 'redis', target: parseRedisTarget(text) };
+  throw new Error('it must be sqlite:PATH, sqlite::memory:, or a URL of redis, rediss, redis+sentinel or redis+cluster');
+}
+
+function nonEmpty(text: string): string {
+  if (text === '') throw new Error('it is empty');
+  return text;
+}
+
+function list(text: string): string[] {
+  const items = text.split(',').map((item) => item.trim());
+  if (items.includes('')) throw new Error('it has an empty item');
+  return items;
+}
+
+function origins(text: string): string[] {
+  const items = text === '' ? [] : list(text);
+  for (const item of items) {
+    if (!URL.canParse(item) || new URL(item).origin !== item) {
+      throw new Error(`"${item}" is not an origin such as https://app.example.org`);
+    }
+  }
+  return items;
+}
+
+function flag(text: string): boolean {
+  if (text !== 'true' && text !== 'false') throw new Error(`"${text}" is neither true nor false`);
+  return text === 'true';
+}
+
+function orUndefined(word: string): (text: string) => string | undefined {
+  return (text) => (text === word ? undefined : nonEmpty(text));
+}
+
+function oneOf(...words: string[]): (text: string) => string {
+  return (text) => {
+    if (!words.includes(text)) throw new Error(`"${text}" is not ${words.join(', ')}`);
+    return text;
+  };
+}
+
+function matching(pattern: RegExp, meaning: string): (text: string) => string {
+  return (text) => {
+    if (!pattern.test(text)) throw new Error(`"${text}" is not ${meaning}`);
+    return text;
+  };
+}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+function duration(least: number, most: number, bounds: string): (text: string) => number {
+  return (text) => {
+    const [, number, unit] = /^(\d+)(ms|s|m|h)$/.exec(text) ?? [];
+    const milliseconds = Number(number) * (UNITS[unit ?? ''] ?? NaN);
+    if (!(milliseconds >= least && milliseconds <= most)) {
+      throw new Error(`"${text}" is not a duration of ${bounds}, such as 500ms, 10s or 5m`);
+    }
+    return milliseconds;
+  };
+}

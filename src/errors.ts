@@ -1,0 +1,54 @@
+/** The names of the exceptions that a call can end in: AWS's own, where AWS has one. */
+export type ExceptionName =
+  | 'AccessDeniedException'
+  | 'AlreadyExistsException'
+  | 'DisabledException'
+  | 'DryRunOperationException'
+  | 'InvalidAliasNameException'
+  | 'InvalidArnException'
+  | 'InvalidGrantTokenException'
+  | 'InvalidKeyUsageException'
+  | 'InvalidMarkerException'
+  | 'KMSInternalException'
+  | 'KMSInvalidMacException'
+  | 'KMSInvalidStateException'
+  | 'KeyUnavailableException'
+  | 'LimitExceededException'
+  | 'NotAuthorizedException'
+  | 'NotFoundException'
+  | 'SerializationException'
+  | 'UnsupportedOperationException'
+  | 'ValidationException';
+
+/** A field of a request that is out of its limits. */
+export interface FieldViolation {
+  /** The field's name in the contract, such as `mac_algorithm`. */
+  readonly field: string;
+  /** AWS's sentence: `Value '0' at 'limit' failed to satisfy constraint: …`. Never has a message, MAC or token in it. */
+  readonly description: string;
+}
+
+/**
+ * What a call ends in when it does not succeed. Everything in it may be shown to the caller.
+ *
+ * The message is AWS's text, and empty where AWS sends none.
+ */
+export class KmsError extends Error {
+  override readonly name = 'KmsError';
+  readonly exception: ExceptionName;
+  /** Only of a ValidationException: the fields that it is about, if it is about fields. */
+  readonly violations: readonly FieldViolation[];
+
+  constructor(exception: ExceptionName, message = '', violations: readonly FieldViolation[] = []) {
+    super(message);
+    this.exception = exception;
+    this.violations = violations;
+  }
+}
+
+/** A ValidationException about some fields, with all that is wrong in AWS's one sentence. */
+export function validationError(violations: readonly FieldViolation[]): KmsError {
+  const count = `${violations.length} validation error${violations.length === 1 ? '' : 's'} detected`;
+  const descriptions = violations.map((violation) => violation.description).join('; ');
+  return new KmsError('ValidationException', `${count}: ${descriptions}`, violations);
+}

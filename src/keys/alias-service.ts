@@ -1,0 +1,180 @@
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { aliasArn, type Deployment, keyArn } from '../arn.ts';
+import type { Call } from '../access/call.ts';
+import type { Clock } from '../clock.ts';
+import { KmsError } from '../errors.ts';
+import { type Alias, AliasSchema, KeyAliasesSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
+import type {
+  CreateAliasRequest,
+  DeleteAliasRequest,
+  ListAliasesRequest,
+  UpdateAliasRequest,
+} from '../gen/hmacd/v1/alias_pb.ts';
+import { type Records, createRecord, keepRecord, removeRecord, replaceRecord } from '../records/records.ts';
+import { isAliasName, requireAliasName, requireWritableAliasName } from './alias-name.ts';
+import { algorithmOfKeySpec } from './algorithms.ts';
+import { exists, requireChangeable } from './key.ts';
+import { withAlias, withoutAlias } from './key-aliases.ts';
+import type { KeyPaths } from './key-paths.ts';
+import type { KeyEntry, KeyReader } from './key-reader.ts';
+import { aliasNotFound } from './key-reference.ts';
+import { markerAfter, nameOfMarker, pageOf } from './marker.ts';
+
+/** The most aliases on a page, whatever the limit that is asked for. */
+const PAGE = 100;
+
+/** The operations on aliases, of requests that are within their limits. */
+export class AliasService {
+  readonly #records: Records;
+  readonly #keys: KeyReader;
+  readonly #deployment: Deployment;
+  readonly #paths: KeyPaths;
+  readonly #clock: Clock;
+
+  constructor(records: Records, keys: KeyReader, deployment: Deployment, paths: KeyPaths, clock: Clock) {
+    this.#records = records;
+    this.#keys = keys;
+    this.#deployment = deployment;
+    this.#paths = paths;
+    this.#clock = clock;
+  }
+
+  async createAlias(request: CreateAliasRequest, call: Call) {
+    const aliasName = requireWritableAliasName(request.aliasName!);
+    return await this.#records.untilUncontended(async () => {
+      const key = await this.#keys.byId(request.targetKeyId!, call);
+      requireChangeable(key.message, call.keyArn!);
+      const { keyId } = key.message;
+      const [alias, aliases] = await this.#records.getMany([
+        [AliasSchema, this.#paths.alias(aliasName)],
+        [KeyAliasesSchema, this.#paths.keyAliases(keyId)],
+      ]);
+      if (alias !== undefined) {
+        const arn = aliasArn(this.#deployment, aliasName);
+        throw new KmsError('AlreadyExistsException', `An alias with the name ${arn} already exists`);
+      }
+      const now = timestampFromMs(this.#clock.now());
+      await this.#records.commit(
+        [
+          keepRecord(key),
+          createRecord(this.#paths.alias(aliasName), AliasSchema, {
+            aliasName,
+            targetKeyId: keyId,
+            creationDate: now,
+            lastUpdatedDate: now,
+          }),
+          withAlias(this.#paths.keyAliases(keyId), aliases, aliasName),
+        ],
+        'adds',
+      );
+      return {};
+    });
+  }
+
+  async updateAlias(request: UpdateAliasRequest, call: Call) {
+    const aliasName = requireWritableAliasName(request.aliasName!);
+    return await this.#records.untilUncontended(async () => {
+      const alias = await this.#records.get(AliasSchema, this.#paths.alias(aliasName));
+      if (alias === undefined) throw this.#notFound(aliasName);
+      const from = alias.message.targetKeyId;
+      const target = await this.#keys.byId(request.targetKeyId!, call);
+      const to = target.message.keyId;
+      requireChangeable(target.message, call.keyArn!);
+      const [source, fromAliases, toAliases] = await this.#records.getMany([
+        [KeySchema, this.#paths.key(from)],
+        [KeyAliasesSchema, this.#paths.keyAliases(from)],
+        [KeyAliasesSchema, this.#paths.keyAliases(to)],
+      ]);
+      if (source === undefined || !exists(source.message, this.#clock.now())) throw this.#notFound(aliasName);
+      requireSameKeySpec(aliasName, source, target);
+      const moved: Alias = {
+        ...alias.message,
+        targetKeyId: to,
+        lastUpdatedDate: timestampFromMs(this.#clock.now()),
+      };
+      await this.#records.commit(
+        [
+          keepRecord(target),
+          replaceRecord(alias, AliasSchema, moved),
+          ...(from === to
+            ? []
+            : [
+                withoutAlias(fromAliases, aliasName),
+                withAlias(this.#paths.keyAliases(to), toAliases, aliasName),
+              ].filter((change) => change !== undefined)),
+        ],
+        'takes away',
+      );
+      return {};
+    });
+  }
+
+  async deleteAlias(request: DeleteAliasRequest, call: Call) {
+    const aliasName = requireAliasName(request.aliasName!);
+    return await this.#records.untilUncontended(async () => {
+      const alias = await this.#records.get(AliasSchema, this.#paths.alias(aliasName));
+      if (alias === undefined) {
+        // Whoever deleted it may be waiting still: that it is gone is not said before it is true everywhere.
+        await this.#records.settled();
+        throw this.#notFound(aliasName);
+      }
+      const { targetKeyId } = alias.message;
+      call.keyArn = keyArn(this.#deployment, targetKeyId);
+      const aliases = await this.#records.get(KeyAliasesSchema, this.#paths.keyAliases(targetKeyId));
+      const removal = withoutAlias(aliases, aliasName);
+      await this.#records.commit([removeRecord(alias), ...(removal === undefined ? [] : [removal])], 'takes away');
+      return {};
+    });
+  }
+
+  async listAliases(request: ListAliasesRequest, call: Call) {
+    const limit = Math.min(request.limit ?? 50, PAGE);
+    const after = nameOfMarker(request.marker, isAliasName);
+    const found =
+      request.keyId === undefined
+        ? await this.#aliasesAfter(after, limit + 1)
+        : (await this.#aliasesOfKey(await this.#keys.byId(request.keyId, call))).filter(
+            (alias) => alias.aliasName > after,
+          );
+    const { page, truncated } = pageOf(found, limit);
+    return {
+      aliases: page.map((alias) => ({
+        aliasName: alias.aliasName,
+        aliasArn: aliasArn(this.#deployment, alias.aliasName),
+        targetKeyId: alias.targetKeyId,
+        creationDate: alias.creationDate,
+        lastUpdatedDate: alias.lastUpdatedDate,
+      })),
+      ...(truncated && { nextMarker: markerAfter(page.at(-1)!.aliasName) }),
+      truncated,
+    };
+  }
+
+  async #aliasesAfter(after: string, limit: number): Promise<Alias[]> {
+    const entries = await this.#records.list(AliasSchema, this.#paths.aliases, this.#paths.alias(after), limit);
+    return entries.map((entry) => entry.message);
+  }
+
+  async #aliasesOfKey(key: KeyEntry): Promise<Alias[]> {
+    const { keyId } = key.message;
+    const aliases = await this.#records.get(KeyAliasesSchema, this.#paths.keyAliases(keyId));
+    const names = aliases?.message.aliasNames ?? [];
+    const entries = await this.#records.getMany(names.map((name) => [AliasSchema, this.#paths.alias(name)] as const));
+    // One that was deleted or moved since is no alias of this key any more.
+    return entries.flatMap((entry) => (entry?.message.targetKeyId === keyId ? [entry.message] : []));
+  }
+
+  #notFound(aliasName: string): KmsError {
+    return aliasNotFound(aliasArn(this.#deployment, aliasName));
+  }
+}
+
+function requireSameKeySpec(aliasName: string, source: KeyEntry, target: KeyEntry): void {
+  const from = algorithmOfKeySpec(source.message.keySpec)?.keySpecName;
+  const to = algorithmOfKeySpec(target.message.keySpec)?.keySpecName;
+  if (from === to) return;
+  throw new KmsError(
+    'ValidationException',
+    `Alias ${aliasName} cannot be changed from a KMS key with key spec ${from} to a KMS key with key spec ${to}. The key spec of the current KMS key and the new KMS key must be the same.`,
+  );
+}

@@ -1,0 +1,32 @@
+import { KmsError } from '../errors.ts';
+import { KeyAliasesSchema } from '../gen/hmacd/store/v1/records_pb.ts';
+import { type Change, type Entry, putRecord, removeRecord, replaceRecord } from '../records/records.ts';
+
+/** The most aliases of a key: https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html */
+const LIMIT = 50;
+
+/** The record of the names of a key's aliases. */
+export type KeyAliasesEntry = Entry<typeof KeyAliasesSchema>;
+
+/**
+ * Adds a name to those of a key.
+ *
+ * @throws KmsError LimitExceededException when the key has 50 already.
+ */
+export function withAlias(path: string, found: KeyAliasesEntry | undefined, ...aliasNames: string[]): Change {
+  const before = found?.message.aliasNames ?? [];
+  if (before.length + aliasNames.length > LIMIT) {
+    throw new KmsError(
+      'LimitExceededException',
+      `Aliases per key quota for this account in this region is ${LIMIT}, current usage is ${before.length}.`,
+    );
+  }
+  return putRecord(path, found, KeyAliasesSchema, { aliasNames: [...before, ...aliasNames].toSorted() });
+}
+
+/** Takes a name from those of a key; nothing to do where there are none. */
+export function withoutAlias(found: KeyAliasesEntry | undefined, aliasName: string): Change | undefined {
+  if (found === undefined) return undefined;
+  const aliasNames = found.message.aliasNames.filter((name) => name !== aliasName);
+  return aliasNames.length === 0 ? removeRecord(found) : replaceRecord(found, KeyAliasesSchema, { aliasNames });
+}

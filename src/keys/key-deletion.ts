@@ -1,0 +1,113 @@
+import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import type { Clock } from '../clock.ts';
+import { AliasSchema, DestroyedKeySchema, KeyAliasesSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
+import { KeyState } from '../gen/hmacd/v1/key_pb.ts';
+import { type Change, createRecord, type Records, removeRecord } from '../records/records.ts';
+import type { KeyPaths } from './key-paths.ts';
+
+/** How long after its date a key is destroyed at the latest, in milliseconds. Nobody can use it in between. */
+const INTERVAL = 10_000;
+
+/** How many records are read or removed in one step. */
+const BATCH = 200;
+
+/**
+ * Destroys the keys whose deletion window has ended: while the service runs, and at its start those whose window ended
+ * before.
+ *
+ * One commit puts a tombstone in the place of the key, its material and its aliases; then whatever else is under the key
+ * goes, in steps. What is left when the process ends is taken up at the next sweep, here or on another replica.
+ */
+export class KeyDeletion {
+  readonly #records: Records;
+  readonly #paths: KeyPaths;
+  readonly #clock: Clock;
+  readonly #onFailure: (error: unknown) => void;
+  #timer: NodeJS.Timeout | undefined;
+  #sweeping: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  /** @param onFailure told when a key, or at `undefined` key the whole sweep, failed; it is tried again at the next sweep */
+  constructor(records: Records, paths: KeyPaths, clock: Clock, onFailure: (error: unknown) => void) {
+    this.#records = records;
+    this.#paths = paths;
+    this.#clock = clock;
+    this.#onFailure = onFailure;
+  }
+
+  /** Sweeps now and from then on. */
+  start(): void {
+    this.#sweeping = this.sweep()
+      .catch(this.#onFailure)
+      .finally(() => {
+        if (!this.#closed) this.#timer = setTimeout(() => this.start(), INTERVAL);
+      });
+  }
+
+  /** Ends when the sweep under way has ended. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#sweeping;
+  }
+
+  /**
+   * Destroys every key whose window has ended. One that cannot be destroyed does not keep the others.
+   *
+   * @returns how many keys it destroyed
+   */
+  async sweep(): Promise<number> {
+    const prefix = this.#paths.pendingDeletions;
+    const ended = prefix + new Date(this.#clock.now()).toISOString();
+    let destroyed = 0;
+    for (let after = ''; !this.#closed; ) {
+      const found = await this.#records.listPaths(prefix, after, BATCH);
+      for (const index of found) {
+        if (index.path > `${ended}/~`) return destroyed;
+        try {
+          const keyId = index.path.slice(index.path.lastIndexOf('/') + 1);
+          if (await this.#records.untilUncontended(() => this.#destroy(keyId))) destroyed++;
+          await this.#removeUnder(keyId);
+          await this.#records.commit([removeRecord(index)], 'adds');
+        } catch (error) {
+          this.#onFailure(error);
+        }
+      }
+      if (found.length < BATCH) break;
+      after = found.at(-1)!.path;
+    }
+    return destroyed;
+  }
+
+  /** Destroys a key, if its window has ended: it may have been cancelled and scheduled anew. */
+  async #destroy(keyId: string): Promise<boolean> {
+    const now = this.#clock.now();
+    const [key, aliases] = await this.#records.getMany([
+      [KeySchema, this.#paths.key(keyId)],
+      [KeyAliasesSchema, this.#paths.keyAliases(keyId)],
+    ]);
+    const deletionDate = key?.message.deletionDate;
+    if (key?.message.keyState !== KeyState.PENDING_DELETION || deletionDate === undefined) return false;
+    if (timestampMs(deletionDate) > now) return false;
+    const names = aliases?.message.aliasNames ?? [];
+    const found = await this.#records.getMany(names.map((name) => [AliasSchema, this.#paths.alias(name)] as const));
+    const changes: Change[] = [
+      removeRecord(key),
+      createRecord(this.#paths.destroyedKey(keyId), DestroyedKeySchema, { keyId, deletionDate: timestampFromMs(now) }),
+      ...(aliases === undefined ? [] : [removeRecord(aliases)]),
+      ...found.filter((alias) => alias?.message.targetKeyId === keyId).map((alias) => removeRecord(alias!)),
+    ];
+    // It only adds: nothing that goes was of any use to anybody since the key was scheduled.
+    await this.#records.commit(changes, 'adds');
+    return true;
+  }
+
+  async #removeUnder(keyId: string): Promise<void> {
+    if ((await this.#records.get(KeySchema, this.#paths.key(keyId))) !== undefined) return;
+    for (;;) {
+      const found = await this.#records.listPaths(this.#paths.under(keyId), '', BATCH);
+      if (found.length === 0) return;
+      await this.#records.commit(found.map(removeRecord), 'adds');
+    }
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * Where the records of one account's keys are. A path begins with the account; everything that belongs to a key alone
+ * is under one prefix, so that it goes with the key.
+ */
+export class KeyPaths {
+  readonly #account: string;
+
+  constructor(accountId: string) {
+    this.#account = accountId;
+  }
+
+  /** The prefix of all keys; what follows it is the key ID. */
+  get keys(): string {
+    return `${this.#account}/key/`;
+  }
+
+  /** The prefix of all aliases; what follows it is the name without `alias/`. */
+  get aliases(): string {
+    return `${this.#account}/alias/`;
+  }
+
+  /** The prefix of all pending deletions, in the order of their dates. */
+  get pendingDeletions(): string {
+    return `${this.#account}/deletion/`;
+  }
+
+  key(keyId: string): string {
+    return this.keys + keyId;
+  }
+
+  /** @param aliasName with `alias/` */
+  alias(aliasName: string): string {
+    return `${this.#account}/${aliasName}`;
+  }
+
+  /** The prefix of what belongs to a key alone. */
+  under(keyId: string): string {
+    return `${this.#account}/under/${keyId}/`;
+  }
+
+  /** Of the names of a key's aliases. */
+  keyAliases(keyId: string): string {
+    return `${this.under(keyId)}aliases`;
+  }
+
+  pendingDeletion(date: Date, keyId: string): string {
+    return `${this.pendingDeletions}${date.toISOString()}/${keyId}`;
+  }
+
+  /** Of the tombstone of a key. */
+  destroyedKey(keyId: string): string {
+    return `${this.#account}/destroyed/${keyId}`;
+  }
+}

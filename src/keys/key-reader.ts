@@ -1,0 +1,60 @@
+import { aliasArn, type Deployment, keyArn } from '../arn.ts';
+import { foreignAccountDenied } from '../access/authorizer.ts';
+import type { Call } from '../access/call.ts';
+import type { Clock } from '../clock.ts';
+import { KmsError } from '../errors.ts';
+import { AliasSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
+import type { Entry, Records } from '../records/records.ts';
+import { exists } from './key.ts';
+import type { KeyPaths } from './key-paths.ts';
+import { aliasNotFound, keyNotFound, parseKeyReference } from './key-reference.ts';
+
+/** A key's record. */
+export type KeyEntry = Entry<typeof KeySchema>;
+
+/** Finds keys in the store, for the operations that manage them. */
+export class KeyReader {
+  readonly #records: Records;
+  readonly #deployment: Deployment;
+  readonly #paths: KeyPaths;
+  readonly #clock: Clock;
+
+  constructor(records: Records, deployment: Deployment, paths: KeyPaths, clock: Clock) {
+    this.#records = records;
+    this.#deployment = deployment;
+    this.#paths = paths;
+    this.#clock = clock;
+  }
+
+  /**
+   * The key that a key ID or key ARN names; the call is about it from then on.
+   *
+   * @throws KmsError InvalidArnException for an alias, NotFoundException, AccessDeniedException for another account's
+   */
+  async byId(reference: string, call: Call): Promise<KeyEntry> {
+    const parsed = parseKeyReference(reference, this.#deployment);
+    if (parsed.kind === 'foreign') throw foreignAccountDenied(call);
+    if (parsed.kind === 'alias') {
+      throw new KmsError('InvalidArnException', 'Key Aliases are not supported for this operation.');
+    }
+    return await this.#read(parsed.keyId, call, () => keyNotFound(this.#deployment, parsed.keyId));
+  }
+
+  /** The key that a key ID, key ARN, alias name or alias ARN names; otherwise like `byId`. */
+  async byAnyName(reference: string, call: Call): Promise<KeyEntry> {
+    const parsed = parseKeyReference(reference, this.#deployment);
+    if (parsed.kind !== 'alias') return await this.byId(reference, call);
+    const notFound = () => aliasNotFound(aliasArn(this.#deployment, parsed.aliasName));
+    const alias = await this.#records.get(AliasSchema, this.#paths.alias(parsed.aliasName));
+    if (alias === undefined) throw notFound();
+    return await this.#read(alias.message.targetKeyId, call, notFound);
+  }
+
+  async #read(keyId: string, call: Call, notFound: () => Error): Promise<KeyEntry> {
+    call.keyArn = keyArn(this.#deployment, keyId);
+    const entry = await this.#records.get(KeySchema, this.#paths.key(keyId));
+    if (entry !== undefined && exists(entry.message, this.#clock.now())) return entry;
+    call.keyArn = undefined;
+    throw notFound();
+  }
+}

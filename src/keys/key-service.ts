@@ -1,0 +1,196 @@
+import { randomUUID } from 'node:crypto';
+import { timestampDate, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { type Deployment, keyArn } from '../arn.ts';
+import type { Authorizer } from '../access/authorizer.ts';
+import type { Call } from '../access/call.ts';
+import type { Clock } from '../clock.ts';
+import { KmsError } from '../errors.ts';
+import { type Key, KeySchema, PendingDeletionSchema } from '../gen/hmacd/store/v1/records_pb.ts';
+import {
+  type CancelKeyDeletionRequest,
+  type CreateKeyRequest,
+  type DescribeKeyRequest,
+  type DisableKeyRequest,
+  type EnableKeyRequest,
+  KeySpec,
+  KeyState,
+  KeyUsage,
+  type ListKeysRequest,
+  Origin,
+  type ScheduleKeyDeletionRequest,
+  type UpdateKeyDescriptionRequest,
+} from '../gen/hmacd/v1/key_pb.ts';
+import { type Effect, type Records, createRecord, removeRecord, replaceRecord } from '../records/records.ts';
+import { algorithmOfKeySpec, type HmacAlgorithm } from './algorithms.ts';
+import { describe, newKey, withCancelledDeletion, withDescription, withEnabled, withScheduledDeletion } from './key.ts';
+import type { KeyPaths } from './key-paths.ts';
+import type { KeyReader } from './key-reader.ts';
+import { isKeyId } from './key-reference.ts';
+import { markerAfter, nameOfMarker, pageOf } from './marker.ts';
+
+const DAY = 24 * 60 * 60 * 1_000;
+
+/** The operations on keys, of requests that are within their limits. */
+export class KeyService {
+  readonly #records: Records;
+  readonly #keys: KeyReader;
+  readonly #authorizer: Authorizer;
+  readonly #deployment: Deployment;
+  readonly #paths: KeyPaths;
+  readonly #clock: Clock;
+
+  constructor(
+    records: Records,
+    keys: KeyReader,
+    authorizer: Authorizer,
+    deployment: Deployment,
+    paths: KeyPaths,
+    clock: Clock,
+  ) {
+    this.#records = records;
+    this.#keys = keys;
+    this.#authorizer = authorizer;
+    this.#deployment = deployment;
+    this.#paths = paths;
+    this.#clock = clock;
+  }
+
+  async createKey(request: CreateKeyRequest, call: Call) {
+    const algorithm = requireHmacKey(request);
+    const keyId = randomUUID();
+    const key = newKey({ keyId, algorithm, description: request.description ?? '' }, this.#clock.now());
+    await this.#records.commit([createRecord(this.#paths.key(keyId), KeySchema, key)], 'adds');
+    call.keyArn = keyArn(this.#deployment, keyId);
+    return { keyMetadata: describe(key, this.#deployment) };
+  }
+
+  async describeKey(request: DescribeKeyRequest, call: Call) {
+    const { message: key } = await this.#keys.byAnyName(request.keyId!, call);
+    this.#authorizer.authorize(call, call.keyArn!, request.grantTokens);
+    return { keyMetadata: describe(key, this.#deployment) };
+  }
+
+  async listKeys(request: ListKeysRequest) {
+    const limit = request.limit ?? 100;
+    const after = this.#paths.key(nameOfMarker(request.marker, isKeyId));
+    const found = await this.#records.listPaths(this.#paths.keys, after, limit + 1);
+    const keyIds = found.map(({ path }) => path.slice(this.#paths.keys.length));
+    const { page, truncated } = pageOf(keyIds, limit);
+    return {
+      keys: page.map((keyId) => ({ keyId, keyArn: keyArn(this.#deployment, keyId) })),
+      ...(truncated && { nextMarker: markerAfter(page.at(-1)!) }),
+      truncated,
+    };
+  }
+
+  async enableKey(request: EnableKeyRequest, call: Call) {
+    await this.#change(request.keyId!, call, 'adds', (key, arn) => withEnabled(key, true, arn));
+    return {};
+  }
+
+  async disableKey(request: DisableKeyRequest, call: Call) {
+    await this.#change(request.keyId!, call, 'takes away', (key, arn) => withEnabled(key, false, arn));
+    return {};
+  }
+
+  async updateKeyDescription(request: UpdateKeyDescriptionRequest, call: Call) {
+    await this.#change(request.keyId!, call, 'adds', (key, arn) => withDescription(key, request.description!, arn));
+    return {};
+  }
+
+  async scheduleKeyDeletion(request: ScheduleKeyDeletionRequest, call: Call) {
+    const days = request.pendingWindowInDays ?? 30;
+    if (days < 7 || days > 30) {
+      throw new KmsError('ValidationException', 'PendingWindowInDays must be between 7 and 30');
+    }
+    return await this.#records.untilUncontended(async () => {
+      const found = await this.#keys.byId(request.keyId!, call);
+      const { keyId } = found.message;
+      // Whoever scheduled it first may be waiting still: that it is pending deletion is not said before it is true everywhere.
+      if (found.message.keyState === KeyState.PENDING_DELETION) await this.#records.settled();
+      const deletionDate = timestampFromMs(this.#clock.now() + days * DAY);
+      const key = withScheduledDeletion(found.message, deletionDate, call.keyArn!);
+      const index = this.#paths.pendingDeletion(timestampDate(deletionDate), keyId);
+      await this.#records.commit(
+        [replaceRecord(found, KeySchema, key), createRecord(index, PendingDeletionSchema, { keyId })],
+        'takes away',
+      );
+      return { keyId: call.keyArn!, deletionDate, keyState: key.keyState, pendingWindowInDays: days };
+    });
+  }
+
+  async cancelKeyDeletion(request: CancelKeyDeletionRequest, call: Call) {
+    return await this.#records.untilUncontended(async () => {
+      const found = await this.#keys.byId(request.keyId!, call);
+      const { keyId, deletionDate } = found.message;
+      const key = withCancelledDeletion(found.message, call.keyArn!);
+      const index = await this.#records.get(
+        PendingDeletionSchema,
+        this.#paths.pendingDeletion(timestampDate(deletionDate!), keyId),
+      );
+      await this.#records.commit(
+        [replaceRecord(found, KeySchema, key), ...(index === undefined ? [] : [removeRecord(index)])],
+        'adds',
+      );
+      return { keyId: call.keyArn! };
+    });
+  }
+
+  /** Brings a key from one state to another; nothing is written for a key that is there already. */
+  async #change(
+    reference: string,
+    call: Call,
+    effect: Effect,
+    transition: (key: Key, arn: string) => Key,
+  ): Promise<void> {
+    await this.#records.untilUncontended(async () => {
+      const found = await this.#keys.byId(reference, call);
+      const key = transition(found.message, call.keyArn!);
+      if (key !== found.message) {
+        await this.#records.commit([replaceRecord(found, KeySchema, key)], effect);
+      } else if (effect === 'takes away') {
+        // Whoever took it away may be waiting still.
+        await this.#records.settled();
+      }
+    });
+  }
+}
+
+/**
+ * Demands that a request asks for a key that this service keeps.
+ *
+ * @throws KmsError ValidationException where AWS KMS refuses it too, else UnsupportedOperationException.
+ */
+function requireHmacKey({ keySpec, keyUsage, origin, multiRegion }: CreateKeyRequest): HmacAlgorithm {
+  const algorithm = algorithmOfKeySpec(keySpec);
+  if (algorithm === undefined) {
+    const symmetric = keySpec === KeySpec.UNSPECIFIED || keySpec === KeySpec.SYMMETRIC_DEFAULT;
+    if (keyUsage === KeyUsage.UNSPECIFIED && !symmetric) throw usageMissing();
+    throw unsupported('KeySpec', 'HMAC_224, HMAC_256, HMAC_384 or HMAC_512');
+  }
+  if (keyUsage === KeyUsage.UNSPECIFIED) throw usageMissing();
+  if (keyUsage !== KeyUsage.GENERATE_VERIFY_MAC) {
+    throw new KmsError(
+      'ValidationException',
+      `KeyUsage ${KEY_USAGE_NAMES[keyUsage]} is not compatible with KeySpec ${algorithm.keySpecName}`,
+    );
+  }
+  if (origin !== Origin.UNSPECIFIED && origin !== Origin.AWS_KMS) throw unsupported('Origin', 'AWS_KMS');
+  if (multiRegion) throw unsupported('MultiRegion', 'false');
+  return algorithm;
+}
+
+const KEY_USAGE_NAMES: Readonly<Record<number, string>> = Object.fromEntries(
+  Object.entries(KeyUsage).map(([name, value]) => [value, name]),
+);
+
+function usageMissing(): KmsError {
+  return new KmsError(
+    'ValidationException',
+    'You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.',
+  );
+}
+
+function unsupported(member: string, supported: string): KmsError {
+  return new KmsError('UnsupportedOperationException', `hmacd keeps HMAC keys: ${member} must be ${supported}.`);
+}

@@ -1,0 +1,107 @@
+import { randomBytes } from 'node:crypto';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { type Timestamp, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import { type Deployment, keyArn } from '../arn.ts';
+import { KmsError } from '../errors.ts';
+import { type Key, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
+import { KeyManager, type KeyMetadataSchema, KeyState, KeyUsage, Origin } from '../gen/hmacd/v1/key_pb.ts';
+import { algorithmOfKeySpec, type HmacAlgorithm } from './algorithms.ts';
+
+// The states of a key, and how it comes from one to another: pure functions of a key and the time.
+// https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
+
+/** A key that was just made, enabled; of random material, unless it is given some. */
+export function newKey(
+  init: { keyId: string; algorithm: HmacAlgorithm; description: string; material?: Uint8Array | undefined },
+  now: number,
+): Key {
+  return create(KeySchema, {
+    keyId: init.keyId,
+    keySpec: init.algorithm.keySpec,
+    keyState: KeyState.ENABLED,
+    origin: Origin.AWS_KMS,
+    description: init.description,
+    creationDate: timestampFromMs(now),
+    material: init.material ?? randomBytes(init.algorithm.length),
+  });
+}
+
+/** Whether the key is there at a time: from its deletion date on it is not, whether or not it has been swept away. */
+export function exists(key: Pick<Key, 'deletionDate'>, now: number): boolean {
+  return key.deletionDate === undefined || now < timestampMs(key.deletionDate);
+}
+
+/**
+ * Demands that a key can make and verify MACs.
+ *
+ * @throws KmsError DisabledException, or KMSInvalidStateException for a key that is pending deletion.
+ */
+export function requireUsable(keyState: KeyState, arn: string): void {
+  if (keyState === KeyState.ENABLED) return;
+  if (keyState === KeyState.DISABLED) throw new KmsError('DisabledException', `${arn} is disabled.`);
+  throw new KmsError('KMSInvalidStateException', `${arn} is pending deletion.`);
+}
+
+/**
+ * Demands that a key may be changed.
+ *
+ * @throws KmsError KMSInvalidStateException when it is pending deletion.
+ */
+export function requireChangeable(key: Key, arn: string): void {
+  if (key.keyState === KeyState.PENDING_DELETION) {
+    throw new KmsError('KMSInvalidStateException', `${arn} is pending deletion.`);
+  }
+}
+
+/** The key, enabled or disabled; the same object when it was so already. Throws what `requireChangeable` throws. */
+export function withEnabled(key: Key, enabled: boolean, arn: string): Key {
+  requireChangeable(key, arn);
+  const keyState = enabled ? KeyState.ENABLED : KeyState.DISABLED;
+  return key.keyState === keyState ? key : { ...key, keyState };
+}
+
+/** The key with another description. Throws what `requireChangeable` throws. */
+export function withDescription(key: Key, description: string, arn: string): Key {
+  requireChangeable(key, arn);
+  return { ...key, description };
+}
+
+/** The key, to be destroyed at a date. Throws what `requireChangeable` throws. */
+export function withScheduledDeletion(key: Key, deletionDate: Timestamp, arn: string): Key {
+  requireChangeable(key, arn);
+  return { ...key, keyState: KeyState.PENDING_DELETION, deletionDate };
+}
+
+/**
+ * The key, kept and disabled.
+ *
+ * @throws KmsError KMSInvalidStateException when it is not pending deletion.
+ */
+export function withCancelledDeletion({ deletionDate: _, ...key }: Key, arn: string): Key {
+  if (key.keyState !== KeyState.PENDING_DELETION) {
+    throw new KmsError('KMSInvalidStateException', `${arn} is not pending deletion.`);
+  }
+  return { ...key, keyState: KeyState.DISABLED };
+}
+
+/** What callers may know of a key. */
+export function describe(key: Key, deployment: Deployment): MessageInitShape<typeof KeyMetadataSchema> {
+  const algorithm = algorithmOfKeySpec(key.keySpec);
+  return {
+    awsAccountId: deployment.accountId,
+    keyId: key.keyId,
+    arn: keyArn(deployment, key.keyId),
+    creationDate: key.creationDate,
+    enabled: key.keyState === KeyState.ENABLED,
+    description: key.description,
+    keyUsage: KeyUsage.GENERATE_VERIFY_MAC,
+    keyState: key.keyState,
+    deletionDate: key.deletionDate,
+    origin: key.origin,
+    keyManager: KeyManager.CUSTOMER,
+    customerMasterKeySpec: key.keySpec,
+    keySpec: key.keySpec,
+    multiRegion: false,
+    macAlgorithms: algorithm === undefined ? [] : [algorithm.macAlgorithm],
+  };
+}

@@ -1,0 +1,123 @@
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { parse } from 'yaml';
+import { isWritableAliasName } from './alias-name.ts';
+import { HMAC_ALGORITHMS, type HmacAlgorithm } from './algorithms.ts';
+import { isKeyId } from './key-reference.ts';
+
+/** A key to have at start. It has a key ID or an alias, by which it is known. */
+export interface SeedKey {
+  /** Random when absent. */
+  readonly keyId: string | undefined;
+  readonly algorithm: HmacAlgorithm;
+  readonly description: string;
+  /** With `alias/`. */
+  readonly aliases: readonly string[];
+  /** As long as the key spec wants it; random when absent. */
+  readonly material: Buffer | undefined;
+}
+
+const MEMBERS = ['key_id', 'key_spec', 'description', 'aliases', 'material_base64', 'material_file'];
+
+/**
+ * Reads a seed file: YAML, with paths relative to the file.
+ *
+ * @throws Error with everything that is wrong in it; never with key material.
+ */
+export function readSeedFile(path: string): SeedKey[] {
+  const problems: string[] = [];
+  const keys = listOfKeys(load(path), problems).map((entry, index) =>
+    readKey(entry, dirname(path), (problem) => problems.push(`keys[${index}]: ${problem}`)),
+  );
+  for (const name of repeated(keys.flatMap((key) => [key.keyId ?? [], key.aliases].flat()))) {
+    problems.push(`${name} stands there twice`);
+  }
+  if (problems.length > 0) throw new Error(`the seed file ${path} is wrong: ${problems.join('; ')}`);
+  return keys;
+}
+
+function load(path: string): unknown {
+  try {
+    return parse(readFileSync(path, 'utf8'), { prettyErrors: false });
+  } catch (error) {
+    // A parser's own message may quote the line, and with it key material.
+    const reason = (error as NodeJS.ErrnoException).code ?? 'it is not YAML';
+    throw new Error(`the seed file ${path} cannot be read: ${reason}`);
+  }
+}
+
+function listOfKeys(document: unknown, problems: string[]): Record<string, unknown>[] {
+  if (!isObject(document) || !Array.isArray(document['keys']) || !document['keys'].every(isObject)) {
+    problems.push('it must have a list `keys` of objects');
+    return [];
+  }
+  for (const member of Object.keys(document).filter((name) => name !== 'keys')) problems.push(`unknown member ${member}`);
+  return document['keys'];
+}
+
+function readKey(entry: Record<string, unknown>, folder: string, problem: (text: string) => void): SeedKey {
+  for (const member of Object.keys(entry)) if (!MEMBERS.includes(member)) problem(`unknown member ${member}`);
+  const keyId = text(entry, 'key_id', problem);
+  const description = text(entry, 'description', problem) ?? '';
+  const aliases = readAliases(entry['aliases'], problem);
+  if (keyId !== undefined && !isKeyId(keyId)) problem('key_id must be a UUID in lower case');
+  if (keyId === undefined && aliases.length === 0) problem('it must have a key_id or an alias');
+  if (description.length > 8_192) problem('description must have at most 8,192 characters');
+  const keySpec = text(entry, 'key_spec', problem);
+  const algorithm = HMAC_ALGORITHMS.find((known) => known.keySpecName === keySpec);
+  if (algorithm === undefined) problem(`key_spec must be ${HMAC_ALGORITHMS.map((a) => a.keySpecName).join(', ')}`);
+  const material = readMaterial(entry, folder, problem);
+  if (material !== undefined && algorithm !== undefined && material.length !== algorithm.length) {
+    problem(`the material of a key of the spec ${keySpec} must be ${algorithm.length} bytes, not ${material.length}`);
+  }
+  // With a problem reported, nobody looks at the key.
+  return { keyId, algorithm: algorithm ?? HMAC_ALGORITHMS[0]!, description, aliases, material };
+}
+
+function readAliases(value: unknown, problem: (text: string) => void): string[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value) || !value.every((name) => typeof name === 'string')) {
+    problem('aliases must be a list of texts');
+    return [];
+  }
+  if (value.length > 50) problem('a key has at most 50 aliases');
+  for (const name of value.filter((alias) => !isWritableAliasName(alias))) problem(`${name} cannot be an alias`);
+  return value;
+}
+
+function readMaterial(
+  entry: Record<string, unknown>,
+  folder: string,
+  problem: (text: string) => void,
+): Buffer | undefined {
+  const base64 = text(entry, 'material_base64', problem);
+  const file = text(entry, 'material_file', problem);
+  if (base64 !== undefined && file !== undefined) problem('it has both material_base64 and material_file');
+  if (base64 !== undefined) {
+    const material = Buffer.from(base64, 'base64');
+    if (material.toString('base64') !== base64) problem('material_base64 is not base64');
+    return material;
+  }
+  if (file === undefined) return undefined;
+  try {
+    return readFileSync(resolve(folder, file));
+  } catch (error) {
+    problem(`material_file cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+    return undefined;
+  }
+}
+
+function text(entry: Record<string, unknown>, member: string, problem: (text: string) => void): string | undefined {
+  const value = entry[member];
+  if (value === undefined || typeof value === 'string') return value;
+  problem(`${member} must be a text`);
+  return undefined;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function repeated(names: readonly string[]): string[] {
+  return names.filter((name, index) => names.indexOf(name) !== index);
+}

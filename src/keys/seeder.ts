@@ -1,0 +1,79 @@
+import { randomUUID, timingSafeEqual } from 'node:crypto';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import type { Clock } from '../clock.ts';
+import { AliasSchema, DestroyedKeySchema, KeyAliasesSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
+import { KeyState } from '../gen/hmacd/v1/key_pb.ts';
+import { type Change, createRecord, keepRecord, type Records } from '../records/records.ts';
+import { newKey } from './key.ts';
+import { type KeyAliasesEntry, withAlias } from './key-aliases.ts';
+import type { KeyPaths } from './key-paths.ts';
+import type { KeyEntry } from './key-reader.ts';
+import type { SeedKey } from './seed-file.ts';
+
+/**
+ * Makes sure that the keys of a seed file, and their aliases, are there. Whatever exists is left as it is: a key that
+ * was described anew or disabled, an alias that was moved to another key, a key that was destroyed.
+ *
+ * @throws Error when a key exists with another spec or other material than the seed gives it; earlier ones of the seed
+ *   are there by then.
+ */
+export async function plantSeed(
+  seed: readonly SeedKey[],
+  records: Records,
+  paths: KeyPaths,
+  clock: Clock,
+): Promise<void> {
+  for (const key of seed) await records.untilUncontended(() => plantKey(key, records, paths, clock));
+}
+
+async function plantKey(seed: SeedKey, records: Records, paths: KeyPaths, clock: Clock): Promise<void> {
+  const aliases = await records.getMany(seed.aliases.map((name) => [AliasSchema, paths.alias(name)] as const));
+  const keyId = seed.keyId ?? aliases[0]?.message.targetKeyId ?? randomUUID();
+  const [key, keyAliases, destroyed] = await records.getMany([
+    [KeySchema, paths.key(keyId)],
+    [KeyAliasesSchema, paths.keyAliases(keyId)],
+    [DestroyedKeySchema, paths.destroyedKey(keyId)],
+  ]);
+  if (destroyed !== undefined) return;
+  if (key !== undefined) requireAgreement(seed, key);
+  if (key?.message.keyState === KeyState.PENDING_DELETION) return;
+  const names = seed.aliases.filter((_, index) => aliases[index] === undefined);
+  if (key !== undefined && names.length === 0) return;
+  const now = clock.now();
+  const keyChange =
+    key === undefined
+      ? createRecord(paths.key(keyId), KeySchema, newKey({ ...seed, keyId }, now))
+      : keepRecord(key);
+  await records.commit([keyChange, ...newAliases(names, keyId, keyAliases, paths, now)], 'adds');
+}
+
+function newAliases(
+  names: readonly string[],
+  keyId: string,
+  found: KeyAliasesEntry | undefined,
+  paths: KeyPaths,
+  now: number,
+): Change[] {
+  if (names.length === 0) return [];
+  const date = timestampFromMs(now);
+  return [
+    withAlias(paths.keyAliases(keyId), found, ...names),
+    ...names.map((aliasName) =>
+      createRecord(paths.alias(aliasName), AliasSchema, {
+        aliasName,
+        targetKeyId: keyId,
+        creationDate: date,
+        lastUpdatedDate: date,
+      }),
+    ),
+  ];
+}
+
+function requireAgreement(seed: SeedKey, { message: key }: KeyEntry): void {
+  if (key.keySpec !== seed.algorithm.keySpec) {
+    throw new Error(`the seed says that the key ${key.keyId} is of the spec ${seed.algorithm.keySpecName}, and it is not`);
+  }
+  if (seed.material !== undefined && !timingSafeEqual(key.material, seed.material)) {
+    throw new Error(`the seed gives the key ${key.keyId} other material than it has`);
+  }
+}

@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs';
+import type { RecordStore } from './record-store.ts';
+import type { RedisLog } from './redis-durability.ts';
+import { openRedisRecordStore } from './redis-record-store.ts';
+import { describeTarget, type RedisTarget } from './redis-target.ts';
+import { openSqliteRecordStore } from './sqlite-record-store.ts';
+
+/** Which store to open. */
+export type StoreTarget =
+  | { readonly kind: 'sqlite'; readonly path: string }
+  | { readonly kind: 'redis'; readonly target: RedisTarget };
+
+/** What opening a store takes besides. */
+export interface StoreAccess {
+  readonly accountId: string;
+  readonly redisPasswordFile: string | undefined;
+  readonly redisCaFile: string | undefined;
+  readonly redisAllowVolatile: boolean;
+}
+
+/** Opens a store; throws an Error with one sentence for the operator. */
+export async function openRecordStore(store: StoreTarget, access: StoreAccess, log: RedisLog): Promise<RecordStore> {
+  if (store.kind === 'sqlite') return openSqliteRecordStore(store.path);
+  return await openRedisRecordStore({
+    url: store.target,
+    accountId: access.accountId,
+    password: readOptional(access.redisPasswordFile, 'Redis password')?.trimEnd(),
+    ca: readOptional(access.redisCaFile, 'Redis CA'),
+    allowVolatile: access.redisAllowVolatile,
+    log,
+  });
+}
+
+/** A store as an operator knows it. */
+export function describeStore(store: StoreTarget): string {
+  return store.kind === 'sqlite' ? `SQLite store ${store.path}` : `Redis store at ${describeTarget(store.target)}`;
+}
+
+function readOptional(path: string | undefined, what: string): string | undefined {
+  if (path === undefined) return undefined;
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new Error(`the ${what} file ${path} cannot be read: ${code}`, { cause: error });
+  }
+}

@@ -1,0 +1,204 @@
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from '@bufbuild/protobuf';
+import { v7 as uuidv7 } from 'uuid';
+import { type Clock, elapse } from '../clock.ts';
+import type { ChangeFollower } from './change-follower.ts';
+import {
+  type Commit,
+  ConflictError,
+  type RecordStore,
+  type StoredRecord,
+  StoreUnavailableError,
+} from './record-store.ts';
+import type { Sealer } from './sealer.ts';
+
+/** A record, opened. */
+export interface Entry<D extends DescMessage> {
+  readonly path: string;
+  readonly version: string;
+  readonly message: MessageShape<D>;
+}
+
+/** One line of a commit. Each names what it found, so that a commit is never applied to anything else. */
+export type Change =
+  | {
+      readonly kind: 'create';
+      readonly path: string;
+      readonly schema: DescMessage;
+      readonly init: MessageInitShape<DescMessage>;
+    }
+  | {
+      readonly kind: 'replace';
+      readonly found: Found;
+      readonly schema: DescMessage;
+      readonly init: MessageInitShape<DescMessage>;
+    }
+  | { readonly kind: 'remove'; readonly found: Found }
+  | { readonly kind: 'keep'; readonly found: Found };
+
+/** A record as it was found: enough to notice that it moved since. */
+type Found = Pick<StoredRecord, 'path' | 'version'>;
+
+/** Puts a record where there is none. */
+export function createRecord<D extends DescMessage>(path: string, schema: D, init: MessageInitShape<D>): Change {
+  return { kind: 'create', path, schema, init };
+}
+
+/** Puts a record in the place of the one that was found. */
+export function replaceRecord<D extends DescMessage>(found: Found, schema: D, init: MessageInitShape<D>): Change {
+  return { kind: 'replace', found, schema, init };
+}
+
+/** Puts a record where one was found, or was not. */
+export function putRecord<D extends DescMessage>(
+  path: string,
+  found: Found | undefined,
+  schema: D,
+  init: MessageInitShape<D>,
+): Change {
+  return found === undefined ? createRecord(path, schema, init) : replaceRecord(found, schema, init);
+}
+
+/** Removes the record that was found. */
+export function removeRecord(found: Found): Change {
+  return { kind: 'remove', found };
+}
+
+/** Changes nothing, and demands that the record is still as it was found. */
+export function keepRecord(found: Found): Change {
+  return { kind: 'keep', found };
+}
+
+/**
+ * Whether a commit only adds to what callers may do, and so needs no waiting, or may take something away. What takes
+ * away answers only when no replica can still act on what was before.
+ */
+export type Effect = 'adds' | 'takes away';
+
+/** How long a commit that always finds another writer ahead of it is tried again, in milliseconds. */
+const CONFLICT_PATIENCE = 5_000;
+
+/** How much longer than a lease a commit that takes away waits: clocks of different machines do not run alike. */
+const CLOCK_MARGIN = 1.05;
+
+/** The store's records as messages: sealed on the way in, opened on the way out, under paths of one account. */
+export class Records {
+  readonly #store: RecordStore;
+  readonly #sealer: Sealer;
+  readonly #follower: ChangeFollower;
+  readonly #clock: Clock;
+
+  constructor(store: RecordStore, sealer: Sealer, follower: ChangeFollower, clock: Clock) {
+    this.#store = store;
+    this.#sealer = sealer;
+    this.#follower = follower;
+    this.#clock = clock;
+  }
+
+  /**
+   * The record at a path, read from the store.
+   *
+   * @throws StoreUnavailableError
+   * @throws UnsealError when it is damaged
+   */
+  async get<D extends DescMessage>(schema: D, path: string): Promise<Entry<D> | undefined> {
+    const [entry] = await this.getMany([[schema, path]]);
+    return entry;
+  }
+
+  /** The records at some paths as of one moment, read from the store; throws what `get` throws. */
+  async getMany<const Q extends readonly (readonly [DescMessage, string])[]>(
+    queries: Q,
+  ): Promise<{ [K in keyof Q]: Entry<Q[K][0]> | undefined }> {
+    const stored = await this.#store.getMany(queries.map(([, path]) => path));
+    return queries.map(([schema], index) => {
+      const record = stored[index];
+      return record && this.#open(schema, record);
+    }) as { [K in keyof Q]: Entry<Q[K][0]> | undefined };
+  }
+
+  /** The records of {@link RecordStore.list}; throws what `get` throws. */
+  async list<D extends DescMessage>(schema: D, prefix: string, after: string, limit: number): Promise<Entry<D>[]> {
+    return (await this.#store.list(prefix, after, limit)).map((record) => this.#open(schema, record));
+  }
+
+  /** The paths of {@link RecordStore.list}, whatever the records hold. */
+  async listPaths(prefix: string, after: string, limit: number): Promise<Found[]> {
+    return await this.#store.list(prefix, after, limit);
+  }
+
+  /**
+   * Applies changes, all or none, and answers when they are durable and, if they take something away, when no replica
+   * can act on what was before.
+   *
+   * @throws ConflictError when a record is no longer as it was found
+   * @throws StoreUnavailableError when it is not known whether they are applied
+   */
+  async commit(changes: readonly Change[], effect: Effect): Promise<void> {
+    const commit = this.#seal(changes);
+    try {
+      await this.#store.commit(commit);
+    } finally {
+      // Also after a failure: whether it was applied may be unknown.
+      this.#follower.changed([...commit.put.map((record) => record.path), ...commit.remove]);
+    }
+    if (effect === 'takes away') await this.settled();
+  }
+
+  /** Answers when no replica can act any more on anything older than what this one has just read. */
+  async settled(): Promise<void> {
+    if (!this.#store.exclusive) await elapse(this.#clock, this.#follower.ttl * CLOCK_MARGIN);
+  }
+
+  /**
+   * Runs an attempt that reads, decides and commits, again and again while other writers come first.
+   *
+   * @throws StoreUnavailableError when they still do after 5 seconds
+   */
+  async untilUncontended<T>(attempt: () => Promise<T>): Promise<T> {
+    const end = this.#clock.monotonic() + CONFLICT_PATIENCE;
+    for (let pause = 1; ; pause = Math.min(pause * 2, 64)) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!(error instanceof ConflictError)) throw error;
+        if (this.#clock.monotonic() >= end) {
+          throw new StoreUnavailableError('other writers always came first', { cause: error });
+        }
+      }
+      await elapse(this.#clock, Math.random() * pause);
+    }
+  }
+
+  #open<D extends DescMessage>(schema: D, record: StoredRecord): Entry<D> {
+    const { path, version } = record;
+    return { path, version, message: fromBinary(schema, this.#sealer.open(record)) };
+  }
+
+  #seal(changes: readonly Change[]): Commit {
+    const expect = changes.map((change) =>
+      change.kind === 'create'
+        ? { path: change.path, version: undefined }
+        : { path: change.found.path, version: change.found.version },
+    );
+    const put: StoredRecord[] = [];
+    const remove: string[] = [];
+    for (const change of changes) {
+      if (change.kind === 'remove') {
+        remove.push(change.found.path);
+      } else if (change.kind !== 'keep') {
+        const path = change.kind === 'create' ? change.path : change.found.path;
+        const version = uuidv7();
+        const plaintext = toBinary(change.schema, create(change.schema, change.init));
+        put.push({ path, version, value: this.#sealer.seal(path, version, plaintext) });
+      }
+    }
+    return { expect, put, remove };
+  }
+}

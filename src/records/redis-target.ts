@@ -1,0 +1,222 @@
+import { Redis, type RedisOptions } from 'ioredis';
+
+type ConnectionOptions = Omit<RedisOptions, 'replyMapping'>;
+
+/** Where a Redis store is. It holds no password, so it may be shown. */
+export interface RedisTarget {
+  readonly kind: 'standalone' | 'sentinel' | 'cluster';
+  /** The server itself, or the Sentinels or the nodes to ask for it. At least one. */
+  readonly hosts: readonly RedisHost[];
+  /** The name by which Sentinels know the servers; empty for the other kinds. */
+  readonly masterName: string;
+  readonly database: number;
+  readonly username: string | undefined;
+  readonly tls: boolean;
+}
+
+export interface RedisHost {
+  readonly host: string;
+  readonly port: number;
+}
+
+interface TargetForm {
+  readonly kind: RedisTarget['kind'];
+  readonly port: number;
+  readonly tls: boolean;
+  readonly parameters: readonly string[];
+}
+
+const FORMS: ReadonlyMap<string, TargetForm> = new Map([
+  ['redis', { kind: 'standalone', port: 6379, tls: false, parameters: [] }],
+  ['rediss', { kind: 'standalone', port: 6379, tls: true, parameters: [] }],
+  ['redis+sentinel', { kind: 'sentinel', port: 26379, tls: false, parameters: ['db', 'tls'] }],
+  ['redis+cluster', { kind: 'cluster', port: 6379, tls: false, parameters: ['tls'] }],
+]);
+
+/**
+ * Reads `redis://[USER@]HOST[:PORT][/DB]` (`rediss://` for TLS), `redis+sentinel://[USER@]HOST[:PORT],…/MASTER[?db=N&tls=true]`
+ * or `redis+cluster://[USER@]HOST[:PORT],…[?tls=true]`.
+ *
+ * @throws Error with one sentence, which never repeats what may be a password.
+ */
+export function parseRedisTarget(text: string): RedisTarget {
+  // The last @ ends the user: a password may have one in it, and must be found to be refused.
+  const parts = /^([a-z+]+):\/\/(?:(.*)@)?([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/s.exec(text);
+  const [, scheme = '', user, authority = '', path = '', query = ''] = parts ?? [];
+  if (user?.includes(':')) {
+    throw new Error('the address of a Redis store must not hold a password: put it into HMACD_REDIS_PASSWORD_FILE');
+  }
+  const form = FORMS.get(scheme);
+  if (form === undefined) {
+    throw new Error(`the address of a Redis store begins with one of ${[...FORMS.keys()].join('://, ')}://`);
+  }
+  const parameters = readParameters(query, scheme, form.parameters);
+  const hosts = authority.split(',').map((host) => readHost(host, form.port));
+  if (form.kind === 'standalone' && hosts.length > 1) throw new Error(`${scheme}:// takes one host`);
+  if (form.kind === 'sentinel' && path === '') {
+    throw new Error('redis+sentinel:// needs the name of the master: redis+sentinel://HOST:PORT,HOST:PORT/MASTER');
+  }
+  if (form.kind === 'cluster' && path !== '')
+    throw new Error('redis+cluster:// takes no path: a cluster has one database');
+  return {
+    kind: form.kind,
+    hosts,
+    masterName: form.kind === 'sentinel' ? decodeURIComponent(path) : '',
+    database: readDatabase(form.kind === 'standalone' ? path : (parameters.get('db') ?? '')),
+    username: user ? decodeURIComponent(user) : undefined,
+    tls: form.tls || readFlag(parameters.get('tls')),
+  };
+}
+
+function readParameters(query: string, scheme: string, known: readonly string[]): URLSearchParams {
+  const parameters = new URLSearchParams(query);
+  for (const name of parameters.keys()) {
+    if (!known.includes(name)) throw new Error(`${scheme}:// takes no parameter ${name}`);
+    if (parameters.getAll(name).length > 1) throw new Error(`the parameter ${name} of ${scheme}:// is there twice`);
+  }
+  return parameters;
+}
+
+function readHost(text: string, defaultPort: number): RedisHost {
+  const [, bracketed, plain, port] = /^(?:\[([0-9a-f:.]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/i.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  const number = port === undefined ? defaultPort : Number(port);
+  if (host === undefined || number < 1 || number > 65_535) {
+    throw new Error('a host of a Redis store is written HOST:PORT, or [HOST]:PORT for IPv6');
+  }
+  return { host, port: number };
+}
+
+function readDatabase(text: string): number {
+  if (!/^\d{0,5}$/.test(text)) throw new Error('the database of a Redis store is a number');
+  return Number(text);
+}
+
+function readFlag(text: string | null): boolean {
+  if (text === null || text === 'false') return false;
+  if (text === 'true') return true;
+  throw new Error('the parameter tls of a Redis store is true or false');
+}
+
+/** For sentences: `HOST:PORT`, more than one joined by commas. */
+export function describeTarget({ hosts }: RedisTarget): string {
+  return hosts.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(',');
+}
+
+/** How to get into the server that {@link RedisTarget} names. */
+export interface RedisAccess {
+  readonly target: RedisTarget;
+  readonly password: string | undefined;
+  /** PEM; the system's certificates when absent. */
+  readonly ca: string | undefined;
+  readonly commandTimeoutMs: number;
+}
+
+/**
+ * Connects to the server that has the primary copy of a key. The connection never reconnects by itself, queues nothing
+ * and sends nothing twice; when it breaks, what is under way on it fails at once.
+ *
+ * @param key a key of the store. All of its keys are in one slot, so of a cluster it needs one node at a time: the one
+ *   that, asked for the key, does not name another.
+ */
+export async function connectToPrimary(access: RedisAccess, key: string, signal: AbortSignal): Promise<Redis> {
+  const { target } = access;
+  if (target.kind === 'sentinel') return connect(access, sentinelOptions(access), signal);
+  if (target.kind === 'standalone') return connect(access, { ...target.hosts[0] }, signal);
+  let failure: unknown;
+  for (const host of target.hosts) {
+    try {
+      return await connectToOwner(access, host, key, signal);
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+async function connectToOwner(access: RedisAccess, first: RedisHost, key: string, signal: AbortSignal): Promise<Redis> {
+  let node = first;
+  for (let hops = 0; hops < 5; hops++) {
+    const redis = await connect(access, { ...node }, signal);
+    try {
+      await redis.exists(key);
+      return redis;
+    } catch (error) {
+      redis.disconnect();
+      const [, host, port] = /^MOVED \d+ (.*):(\d+)$/.exec(error instanceof Error ? error.message : '') ?? [];
+      if (host === undefined) throw error;
+      // A node that does not know its own name leaves it out: it is at the host that was asked.
+      node = { host: host === '' ? node.host : host, port: Number(port) };
+    }
+  }
+  throw new Error('the nodes of the cluster name one another');
+}
+
+function sentinelOptions({ target, password, ca }: RedisAccess): ConnectionOptions {
+  return {
+    sentinels: target.hosts.map(({ host, port }) => ({ host, port })),
+    name: target.masterName,
+    sentinelRetryStrategy: () => null,
+    // Sentinels are asked as their default user: one without a password takes any.
+    ...(password !== undefined && { sentinelPassword: password }),
+    ...(target.tls && { enableTLSForSentinelMode: true, sentinelTLS: tlsOptions(ca) }),
+  };
+}
+
+async function connect(access: RedisAccess, where: ConnectionOptions, signal: AbortSignal): Promise<Redis> {
+  const { target, password, ca, commandTimeoutMs } = access;
+  signal.throwIfAborted();
+  const settings: ConnectionOptions = {
+    ...where,
+    ...(target.username !== undefined && { username: target.username }),
+    ...(password !== undefined && { password }),
+    ...(target.tls && { tls: tlsOptions(ca) }),
+    db: target.database,
+    lazyConnect: true,
+    retryStrategy: null,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: commandTimeoutMs,
+    sentinelCommandTimeout: commandTimeoutMs,
+    connectTimeout: 2_000,
+    disconnectTimeout: 100,
+    maxLoadingRetryTime: 500,
+    connectionName: 'hmacd',
+  };
+  const redis = new Redis(settings);
+  let cause: Error | undefined;
+  // What connect() rejects with is only that the connection is closed; why, it tells here.
+  redis.on('error', (error: Error) => (cause = error));
+  const abandon = (): void => redis.disconnect();
+  signal.addEventListener('abort', abandon, { once: true });
+  try {
+    await redis.connect();
+    return redis;
+  } catch (error) {
+    redis.disconnect();
+    throw cause ?? (signal.aborted ? new Error('it did not answer in time') : error);
+  } finally {
+    signal.removeEventListener('abort', abandon);
+  }
+}
+
+function tlsOptions(ca: string | undefined): { ca?: string } {
+  return ca === undefined ? {} : { ca };
+}
+
+/** Whether the server answered, with an error. */
+export function isRedisReply(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'ReplyError';
+}
+
+/**
+ * Takes the command off an error of ioredis, and with it the password or a record, so that it can go on as a cause.
+ *
+ * @returns what went wrong: the code that the system has for it, or what the server said.
+ */
+export function redactRedisError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if ('command' in error) delete error.command;
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.message;
+}

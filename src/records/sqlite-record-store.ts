@@ -1,0 +1,204 @@
+import { randomUUID } from 'node:crypto';
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
+import {
+  ConflictError,
+  StoreUnavailableError,
+  type Changes,
+  type Commit,
+  type RecordStore,
+  type StoredRecord,
+} from './record-store.ts';
+
+/** What this code reads and writes; a store with a higher version belongs to a newer program. */
+const SCHEMA_VERSION = 1;
+
+const SQLITE_BUSY = 5;
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS records (
+    path TEXT COLLATE BINARY PRIMARY KEY,
+    version TEXT NOT NULL,
+    value BLOB NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS log (revision INTEGER PRIMARY KEY AUTOINCREMENT, paths TEXT NOT NULL) STRICT;
+`;
+
+export interface SqliteRecordStoreOptions {
+  /** How many of the newest commits `changes` can tell of. */
+  readonly logLength?: number;
+}
+
+/**
+ * Opens the store in a file, which this process then has for itself until it closes the store or ends, or, at
+ * `:memory:`, a new one that is gone when it is closed.
+ *
+ * @throws Error with one sentence for the operator.
+ */
+export function openSqliteRecordStore(path: string, options: SqliteRecordStoreOptions = {}): RecordStore {
+  let database: DatabaseSync | undefined;
+  try {
+    if (path !== ':memory:') createPrivateFile(path);
+    database = new DatabaseSync(path);
+    const storeId = prepareDatabase(database, path);
+    return new SqliteRecordStore(database, path, storeId, options.logLength ?? 10_000);
+  } catch (error) {
+    if (database?.isOpen) database.close();
+    throw isBusy(error)
+      ? new Error(`the SQLite store ${path} is in use by another process`, { cause: error })
+      : new Error(`the SQLite store ${path} cannot be opened: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Its journal gets the same mode from SQLite. */
+function createPrivateFile(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  try {
+    // A file that exists must not be opened here: closing it would let go of the lock that this process may have on it.
+    closeSync(openSync(path, 'wx', 0o600));
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    chmodSync(path, 0o600);
+  }
+}
+
+/** Locks the database, makes its tables, and answers the store's ID. */
+function prepareDatabase(database: DatabaseSync, path: string): string {
+  // The locking mode comes first: a journal that is opened under it needs no memory shared with other processes.
+  database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
+  database.exec('BEGIN IMMEDIATE');
+  database.exec(SCHEMA);
+  const meta = database.prepare('INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING');
+  meta.run('schema_version', String(SCHEMA_VERSION));
+  meta.run('store_id', randomUUID());
+  const valueOf = database.prepare('SELECT value FROM meta WHERE name = ?');
+  const version = Number(valueOf.get('schema_version')?.['value']);
+  if (version !== SCHEMA_VERSION) {
+    database.exec('ROLLBACK');
+    throw new Error(`it has schema version ${version}, and this program knows only ${SCHEMA_VERSION}`);
+  }
+  database.exec('COMMIT');
+  if (path !== ':memory:' && database.prepare('PRAGMA journal_mode').get()?.['journal_mode'] !== 'wal') {
+    throw new Error('its file system cannot hold a write-ahead log');
+  }
+  return String(valueOf.get('store_id')?.['value']);
+}
+
+class SqliteRecordStore implements RecordStore {
+  readonly storeId: string;
+  readonly exclusive = true;
+  readonly #database: DatabaseSync;
+  readonly #path: string;
+  readonly #logLength: number;
+  readonly #get: StatementSync;
+  readonly #list: StatementSync;
+  readonly #version: StatementSync;
+  readonly #put: StatementSync;
+  readonly #remove: StatementSync;
+  readonly #append: StatementSync;
+  readonly #trim: StatementSync;
+  readonly #ends: StatementSync;
+  readonly #since: StatementSync;
+
+  constructor(database: DatabaseSync, path: string, storeId: string, logLength: number) {
+    this.storeId = storeId;
+    this.#database = database;
+    this.#path = path;
+    this.#logLength = logLength;
+    this.#get = database.prepare('SELECT path, version, value FROM records WHERE path = ?');
+    this.#list = database.prepare(
+      'SELECT path, version, value FROM records WHERE path > ? AND path >= ? AND path < ? ORDER BY path LIMIT ?',
+    );
+    this.#version = database.prepare('SELECT version FROM records WHERE path = ?');
+    this.#put = database.prepare('INSERT OR REPLACE INTO records (path, version, value) VALUES (?, ?, ?)');
+    this.#remove = database.prepare('DELETE FROM records WHERE path = ?');
+    this.#append = database.prepare('INSERT INTO log (paths) VALUES (?)');
+    this.#trim = database.prepare('DELETE FROM log WHERE revision <= ?');
+    this.#ends = database.prepare('SELECT min(revision) AS oldest, max(revision) AS newest FROM log');
+    this.#since = database.prepare('SELECT paths FROM log WHERE revision > ?');
+  }
+
+  async getMany(paths: readonly string[]): Promise<(StoredRecord | undefined)[]> {
+    return this.#attempt(() =>
+      paths.map((path) => {
+        const row = this.#get.get(path);
+        return row && recordOf(row);
+      }),
+    );
+  }
+
+  async list(prefix: string, after: string, limit: number): Promise<StoredRecord[]> {
+    // Paths are ASCII, so every one that begins with the prefix is below the prefix with DEL behind it.
+    return this.#attempt(() => this.#list.all(after, prefix, `${prefix}\x7f`, limit).map(recordOf));
+  }
+
+  async commit(commit: Commit): Promise<void> {
+    this.#attempt(() => {
+      this.#database.exec('BEGIN IMMEDIATE');
+      try {
+        this.#apply(commit);
+        this.#database.exec('COMMIT');
+      } catch (error) {
+        // SQLite rolls back by itself when, for example, the disk is full.
+        if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+        throw error;
+      }
+    });
+  }
+
+  #apply({ expect, put, remove }: Commit): void {
+    for (const { path, version } of expect) {
+      if (this.#version.get(path)?.['version'] !== version) throw new ConflictError(path);
+    }
+    for (const { path, version, value } of put) this.#put.run(path, version, value);
+    for (const path of remove) this.#remove.run(path);
+    const changed = [...put.map(({ path }) => path), ...remove];
+    if (changed.length === 0) return;
+    const { lastInsertRowid } = this.#append.run(changed.join('\n'));
+    this.#trim.run(Number(lastInsertRowid) - this.#logLength);
+  }
+
+  async changes(since: string | undefined): Promise<Changes> {
+    return this.#attempt(() => {
+      // Revisions have no gaps, and the newest commit is always in the log.
+      const ends = this.#ends.get();
+      const [oldest, newest] = [Number(ends?.['oldest'] ?? 1), Number(ends?.['newest'] ?? 0)];
+      const cursor = String(newest);
+      if (since === undefined) return { cursor, paths: [] };
+      const revision = Number(since);
+      if (!(revision >= oldest - 1 && revision <= newest)) return { cursor, paths: undefined };
+      const changed = this.#since.all(revision).flatMap((row) => String(row['paths']).split('\n'));
+      return { cursor, paths: [...new Set(changed)] };
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#database.isOpen) this.#database.close();
+  }
+
+  #attempt<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (error instanceof ConflictError) throw error;
+      throw new StoreUnavailableError(`the SQLite store ${this.#path} failed: ${messageOf(error)}`, { cause: error });
+    }
+  }
+}
+
+function recordOf({ path, version, value }: Record<string, SQLOutputValue>): StoredRecord {
+  if (typeof path !== 'string' || typeof version !== 'string' || !(value instanceof Uint8Array)) {
+    throw new TypeError('a row of the table of records is damaged');
+  }
+  return { path, version, value };
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,147 @@
+import { type Logger } from 'pino';
+import { rootAuthorizer } from './access/authorizer.ts';
+import { accountRootArn } from './arn.ts';
+import { noAuditLog, openAuditLog } from './calls/audit-log.ts';
+import { Dispatcher } from './calls/dispatcher.ts';
+import { aliasLimits, keyLimits, macLimits } from './calls/limits.ts';
+import { Metrics } from './calls/metrics.ts';
+import { operationsOf } from './calls/operation.ts';
+import { type Clock, systemClock } from './clock.ts';
+import type { Config } from './config.ts';
+import * as alias from './gen/hmacd/v1/alias_pb.ts';
+import * as key from './gen/hmacd/v1/key_pb.ts';
+import * as mac from './gen/hmacd/v1/mac_pb.ts';
+import { AliasService } from './keys/alias-service.ts';
+import { KeyCache } from './keys/key-cache.ts';
+import { KeyDeletion } from './keys/key-deletion.ts';
+import { KeyPaths } from './keys/key-paths.ts';
+import { KeyReader } from './keys/key-reader.ts';
+import { KeyService } from './keys/key-service.ts';
+import { readSeedFile } from './keys/seed-file.ts';
+import { plantSeed } from './keys/seeder.ts';
+import { MacService } from './macs/mac-service.ts';
+import { ChangeFollower } from './records/change-follower.ts';
+import { agreeOnDeployment, deploymentPath } from './records/deployment-record.ts';
+import { describeStore, openRecordStore } from './records/open-record-store.ts';
+import type { RecordStore } from './records/record-store.ts';
+import { Records } from './records/records.ts';
+import { rootKeysOfStore } from './records/root-keys-of-store.ts';
+import { RootKeySealer, type Sealer } from './records/sealer.ts';
+import { AdminWire } from './wires/admin.ts';
+import { ConnectWire } from './wires/connect.ts';
+import { GrpcWire } from './wires/grpc.ts';
+
+/** How many keys, and as many aliases, a replica remembers. */
+const CACHE_CAPACITY = 100_000;
+
+/** A service, wired and with its store open, that does not listen yet. */
+export interface Service {
+  readonly grpc: GrpcWire;
+  readonly http: ConnectWire;
+  readonly admin: AdminWire;
+  /** Whether calls are served: says so to `/readyz` and to gRPC's health checks. */
+  setServing(serving: boolean): void;
+  /** Ends the work in the background, writes what is not written, and lets go of the store. */
+  close(): Promise<void>;
+}
+
+/** What a test puts in the place of the real thing. */
+export interface Replacements {
+  readonly clock?: Clock;
+  readonly store?: RecordStore;
+  readonly sealer?: Sealer;
+}
+
+/**
+ * Builds a service: opens the store, agrees with the other replicas, plants the seed, and wires everything up.
+ *
+ * @param onFatal told when the service must not go on, with a sentence for the operator
+ * @throws Error with one sentence for the operator; nothing is left open then
+ */
+export async function build(
+  config: Config,
+  log: Logger,
+  onFatal: (sentence: string) => void,
+  replacements: Replacements = {},
+): Promise<Service> {
+  const { clock = systemClock } = replacements;
+  const { deployment } = config;
+  const seed = config.seedFile === undefined ? [] : readSeedFile(config.seedFile);
+
+  // Last in, first out: what is open has to be closed, also when a later step fails.
+  await using open = new AsyncDisposableStack();
+  const store = open.adopt(
+    replacements.store ?? (await openRecordStore(config.store, { ...config, ...deployment }, log)),
+    (opened) => opened.close(),
+  );
+  const rootKeys = await rootKeysOfStore(config.store, store, config.rootKeyFiles);
+  const sealer = replacements.sealer ?? new RootKeySealer(store.storeId, rootKeys);
+
+  let wanted = false;
+  let health: ((serving: boolean) => void) | undefined;
+  const follower = open.adopt(
+    new ChangeFollower(store, config.keyCacheTtl, clock, (available, cause) => {
+      if (available) log.info(`the ${describeStore(config.store)} answers again`);
+      else log.error({ err: cause }, `the ${describeStore(config.store)} does not answer`);
+      health?.(wanted && available);
+    }),
+    (opened) => opened.close(),
+  );
+  const records = new Records(store, sealer, follower, clock);
+  const rootKeyIds = rootKeys.map((rootKey) => rootKey.id.toString('hex'));
+  await agreeOnDeployment(records, store, config, rootKeyIds);
+  follower.listen({
+    forget(changed) {
+      if (changed.includes(deploymentPath(deployment))) onFatal('the deployment was changed; start this replica anew');
+    },
+    forgetAll() {},
+  });
+
+  const paths = new KeyPaths(deployment.accountId);
+  const metrics = new Metrics(() => follower.available);
+  const cache = new KeyCache(records, follower, deployment, paths, clock, metrics, CACHE_CAPACITY);
+  await follower.start();
+  await plantSeed(seed, records, paths, clock);
+
+  const audit = open.adopt(
+    config.auditLog === undefined
+      ? noAuditLog
+      : await openAuditLog(config.auditLog, clock, (error) => log.error({ err: error }, 'the audit log is not written')),
+    (opened) => opened.close(),
+  );
+  const root = { arn: accountRootArn(deployment) };
+  const dispatcher = new Dispatcher(() => root, follower, audit, metrics, log, clock);
+  const reader = new KeyReader(records, deployment, paths, clock);
+  const operations = [
+    ...operationsOf(mac.MacService, macLimits, new MacService(cache, rootAuthorizer), { actsOnCache: true }),
+    ...operationsOf(
+      key.KeyService,
+      keyLimits,
+      new KeyService(records, reader, rootAuthorizer, deployment, paths, clock),
+      { actsOnCache: false },
+    ),
+    ...operationsOf(alias.AliasService, aliasLimits, new AliasService(records, reader, deployment, paths, clock), {
+      actsOnCache: false,
+    }),
+  ];
+  const deletion = open.adopt(
+    new KeyDeletion(records, paths, clock, (error) => log.error({ err: error }, 'a key could not be destroyed')),
+    (opened) => opened.close(),
+  );
+  deletion.start();
+
+  const grpc = new GrpcWire(operations, dispatcher, config);
+  health = (serving) => grpc.setServing(serving);
+  const owned = open.move();
+  return {
+    grpc,
+    // Whoever can reach a listener may do everything; a web page must not reach it by a name of its own.
+    http: new ConnectWire(operations, dispatcher, config),
+    admin: new AdminWire(metrics, () => wanted && follower.available),
+    setServing(serving) {
+      wanted = serving;
+      grpc.setServing(serving && follower.available);
+    },
+    close: () => owned.disposeAsync(),
+  };
+}

@@ -1,0 +1,159 @@
+import { create, type DescFile, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { anyPack, FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
+import {
+  Metadata,
+  type sendUnaryData,
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation } from 'grpc-health-check';
+import { CallFailure, type Codec, type Dispatcher } from '../calls/dispatcher.ts';
+import { type Operation, toMessage } from '../calls/operation.ts';
+import { StatusSchema } from '../gen/google/rpc/status_pb.ts';
+import type { Address, Listener } from './listener.ts';
+import { statusOf } from './statuses.ts';
+
+/** The longest request, in bytes: more than the longest that is within its limits. */
+const MAX_REQUEST = 256 * 1_024;
+
+const OPTIONS = {
+  // Counting every call for a debugging service that nobody asked for costs a tenth of the throughput.
+  'grpc.enable_channelz': 0,
+  'grpc.max_receive_message_length': MAX_REQUEST,
+  'grpc.max_concurrent_streams': 1_000,
+  // A peer that vanished is noticed; a client that moved its DNS entry is made to look it up again.
+  'grpc.keepalive_time_ms': 60_000,
+  'grpc.keepalive_timeout_ms': 20_000,
+  'grpc.max_connection_age_ms': 30 * 60_000,
+  'grpc.max_connection_age_grace_ms': 60_000,
+};
+
+/** The gRPC listener: the operations, health, and reflection. */
+export class GrpcWire implements Listener {
+  readonly #server = new Server(OPTIONS);
+  readonly #services: readonly string[];
+  readonly #health: HealthImplementation;
+
+  constructor(operations: readonly Operation[], dispatcher: Dispatcher, { reflection }: { reflection: boolean }) {
+    const byService = Map.groupBy(operations, (operation) => operation.method.parent);
+    for (const own of byService.values()) {
+      this.#server.addService(definitionOf(own), implementationOf(own, dispatcher));
+    }
+    this.#services = ['', ...[...byService.keys()].map((service) => service.typeName)];
+    this.#health = new HealthImplementation(Object.fromEntries(this.#services.map((name) => [name, 'NOT_SERVING'])));
+    this.#health.addToServer(this.#server);
+    if (reflection) {
+      const files = [...byService.keys()].map((service) => service.file);
+      new ReflectionService(packageOf(files)).addToServer(this.#server);
+    }
+  }
+
+  /** Tells health checks whether calls would be served. */
+  setServing(serving: boolean): void {
+    for (const name of this.#services) this.#health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
+  }
+
+  async listen({ host, port }: Address): Promise<number> {
+    const name = host.includes(':') ? `[${host}]` : host;
+    return await new Promise((resolve, reject) => {
+      this.#server.bindAsync(`${name}:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
+        if (error === null) resolve(bound);
+        else reject(error);
+      });
+    });
+  }
+
+  async drain(): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+  }
+
+  close(): void {
+    this.#server.forceShutdown();
+  }
+}
+
+/** The IP address in what grpc-js calls a peer, such as `127.0.0.1:50000` or `::1:50000`. */
+function addressOfPeer(peer: string): string {
+  return peer.slice(0, Math.max(0, peer.lastIndexOf(':')));
+}
+
+/** What grpc-js needs to know of a service: bodies pass as bytes, and are decoded where their errors can be told. */
+function definitionOf(operations: readonly Operation[]): ServiceDefinition {
+  return Object.fromEntries(
+    operations.map(({ method }) => [
+      method.localName,
+      {
+        path: `/${method.parent.typeName}/${method.name}`,
+        originalName: method.localName,
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: asIs,
+        requestDeserialize: asIs,
+        responseSerialize: asIs,
+        responseDeserialize: asIs,
+      },
+    ]),
+  );
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function asIs(bytes: Buffer): Buffer {
+  return bytes;
+}
+
+function implementationOf(operations: readonly Operation[], dispatcher: Dispatcher): UntypedServiceImplementation {
+  return Object.fromEntries(
+    operations.map((operation) => {
+      const codec: Codec<Buffer, Buffer> = {
+        decode: (body) => fromBinary(operation.method.input, body),
+        encode: (answer) => asBuffer(toBinary(operation.method.output, toMessage(operation, answer))),
+      };
+      const handle = (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>): void => {
+        const fail = (failure: unknown): void => callback(toServiceError(failure));
+        try {
+          const arrival = { wire: 'grpc', sourceAddress: addressOfPeer(call.getPeer()) } as const;
+          const answer = dispatcher.dispatch(operation, arrival, codec, call.request);
+          if (answer instanceof Promise) answer.then((bytes) => callback(null, bytes), fail);
+          else callback(null, answer);
+        } catch (failure) {
+          fail(failure);
+        }
+      };
+      return [operation.method.localName, handle];
+    }),
+  );
+}
+
+function toServiceError(failure: unknown): { code: number; details: string; metadata: Metadata } {
+  if (!(failure instanceof CallFailure)) throw failure;
+  const { code, message, details } = statusOf(failure);
+  const metadata = new Metadata();
+  const status = create(StatusSchema, {
+    code,
+    message,
+    details: details.map(({ desc, value }) => anyPack(desc, value)),
+  });
+  metadata.set('grpc-status-details-bin', asBuffer(toBinary(StatusSchema, status)));
+  return { code, details: message, metadata };
+}
+
+/** The files with everything they import, in the form in which `@grpc/proto-loader` would have read them. */
+function packageOf(files: readonly DescFile[]): ConstructorParameters<typeof ReflectionService>[0] {
+  const all = new Set<DescFile>();
+  const add = (file: DescFile): void => {
+    if (all.has(file)) return;
+    all.add(file);
+    file.dependencies.forEach(add);
+  };
+  files.forEach(add);
+  const fileDescriptorProtos = [...all].map((file) => asBuffer(toBinary(FileDescriptorProtoSchema, file.proto)));
+  return { contract: { format: 'Protocol Buffer 3 DescriptorProto', type: {}, fileDescriptorProtos } };
+}
+

@@ -1,0 +1,68 @@
+import { create, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
+import { Code } from '@connectrpc/connect';
+import type { CallFailure } from '../calls/dispatcher.ts';
+import type { ExceptionName } from '../errors.ts';
+import { BadRequestSchema, ErrorInfoSchema, RequestInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
+
+/** The gRPC code of each exception; Connect's codes are the same numbers. */
+const CODES: Readonly<Record<ExceptionName, Code>> = {
+  AccessDeniedException: Code.PermissionDenied,
+  AlreadyExistsException: Code.AlreadyExists,
+  DisabledException: Code.FailedPrecondition,
+  DryRunOperationException: Code.FailedPrecondition,
+  InvalidAliasNameException: Code.InvalidArgument,
+  InvalidArnException: Code.InvalidArgument,
+  InvalidGrantTokenException: Code.InvalidArgument,
+  InvalidKeyUsageException: Code.InvalidArgument,
+  InvalidMarkerException: Code.InvalidArgument,
+  KMSInternalException: Code.Internal,
+  KMSInvalidMacException: Code.InvalidArgument,
+  KMSInvalidStateException: Code.FailedPrecondition,
+  KeyUnavailableException: Code.Unavailable,
+  LimitExceededException: Code.ResourceExhausted,
+  NotAuthorizedException: Code.PermissionDenied,
+  NotFoundException: Code.NotFound,
+  SerializationException: Code.InvalidArgument,
+  UnsupportedOperationException: Code.Unimplemented,
+  ValidationException: Code.InvalidArgument,
+};
+
+/** A message with its schema. */
+export interface Detail<D extends DescMessage = DescMessage> {
+  readonly desc: D;
+  readonly value: MessageShape<D>;
+}
+
+/** What gRPC and Connect tell of a call that failed. */
+export interface Status {
+  readonly code: Code;
+  readonly message: string;
+  /** https://cloud.google.com/apis/design/errors#error_details */
+  readonly details: readonly Detail[];
+}
+
+/** The status of a failure: its exception travels as the reason of an ErrorInfo, its fields as a BadRequest. */
+export function statusOf({ error, call }: CallFailure): Status {
+  const metadata: Record<string, string> = { exception: error.exception };
+  if (call.keyArn !== undefined) metadata['keyArn'] = call.keyArn;
+  const details: Detail[] = [
+    detail(ErrorInfoSchema, { reason: reasonOf(error.exception), domain: 'hmacd', metadata }),
+    detail(RequestInfoSchema, { requestId: call.requestId }),
+  ];
+  if (error.violations.length > 0) {
+    details.push(detail(BadRequestSchema, { fieldViolations: [...error.violations] }));
+  }
+  return { code: CODES[error.exception], message: error.message, details };
+}
+
+/** `KMS_INVALID_MAC` for `KMSInvalidMacException`. */
+export function reasonOf(exception: ExceptionName): string {
+  return exception
+    .replace(/Exception$/, '')
+    .replace(/([a-z])([A-Z])|(KMS)(?=[A-Z])/g, (_, lower, upper, kms) => (kms ? `${kms}_` : `${lower}_${upper}`))
+    .toUpperCase();
+}
+
+function detail<D extends DescMessage>(desc: D, init: Parameters<typeof create<D>>[1]): Detail {
+  return { desc, value: create(desc, init) };
+}
