@@ -92,17 +92,19 @@ export function readConfig(
   const problems: string[] = [];
   const flags = readFlags(args, problems);
   const read = <V>({ name, byDefault, read: parse }: Setting<V>): V | undefined => {
-    const flag = flags[flagOf(name)];
-    const text = flag ?? env[`HMACD_${name}`] ?? byDefault;
+    const given = flags[flagOf(name)];
+    const text = given ?? env[`HMACD_${name}`] ?? byDefault;
     if (text === undefined) return undefined;
     try {
       return parse(text);
     } catch (error) {
-      problems.push(`${flag === undefined ? `HMACD_${name}` : `--${flagOf(name)}`}: ${(error as Error).message}`);
+      problems.push(`${given === undefined ? `HMACD_${name}` : `--${flagOf(name)}`}: ${(error as Error).message}`);
       return undefined;
     }
   };
-  const values = Object.fromEntries(Object.entries(SETTINGS).map(([key, one]) => [key, read(one as Setting<unknown>)])) as {
+  const values = Object.fromEntries(
+    Object.entries(SETTINGS).map(([key, one]) => [key, read(one as Setting<unknown>)]),
+  ) as {
     [K in keyof typeof SETTINGS]: ReturnType<(typeof SETTINGS)[K]['read']>;
   };
   const addresses = [values.grpcAddress, values.httpAddress, values.adminAddress];
@@ -117,7 +119,7 @@ export function readConfig(
   }
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   for (const name of unknownVariables(env)) warn(`${name} is set, and is no setting of hmacd`);
-  const { accountId, region, partition, auth: _, ...rest } = values;
+  const { accountId, region, partition, auth, ...rest } = values;
   return Object.freeze({ ...rest, deployment: Object.freeze({ accountId, region, partition }), exposed });
 }
 
@@ -165,7 +167,9 @@ function store(text: string): StoreTarget {
     return { kind: 'sqlite', path: text.slice('sqlite:'.length) };
   }
   if (/^rediss?(\+\w+)?:/.test(text)) return { kind: 'redis', target: parseRedisTarget(text) };
-  throw new Error('it must be sqlite:PATH, sqlite::memory:, or a URL of redis, rediss, redis+sentinel or redis+cluster');
+  throw new Error(
+    'it must be sqlite:PATH, sqlite::memory:, or a URL of redis, rediss, redis+sentinel or redis+cluster',
+  );
 }
 
 function nonEmpty(text: string): string {

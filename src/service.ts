@@ -106,7 +106,9 @@ export async function build(
   const audit = open.adopt(
     config.auditLog === undefined
       ? noAuditLog
-      : await openAuditLog(config.auditLog, clock, (error) => log.error({ err: error }, 'the audit log is not written')),
+      : await openAuditLog(config.auditLog, clock, (error) =>
+          log.error({ err: error }, 'the audit log is not written'),
+        ),
     (opened) => opened.close(),
   );
   const root = { arn: accountRootArn(deployment) };

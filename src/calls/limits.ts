@@ -18,7 +18,7 @@ import {
 
 /** The limits of a service's requests: a row for each rpc, a constraint for each field that has one. */
 export type Limits<S extends DescService> = {
-  readonly [M in keyof S['method']]: S['method'][M] extends DescMethodUnary<infer I, DescMessage>
+  readonly [M in keyof S['method']]: S['method'][M] extends DescMethodUnary<infer I>
     ? { readonly [F in keyof MessageShape<I>]?: Constraint<MessageShape<I>[F]> }
     : never;
 };

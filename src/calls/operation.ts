@@ -40,7 +40,7 @@ export function operationsOf<S extends DescService>(
     const name = method.localName as keyof S['method'] & string;
     const handler = handlers[name].bind(handlers) as (request: object, call: Call) => object | Promise<object>;
     return {
-      method: method as DescMethodUnary<DescMessage, DescMessage>,
+      method: method as DescMethodUnary,
       name: method.name,
       validate: validator(method.input, limits[name]),
       serve: handler,

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { codeOf } from '../system-error.ts';
 import { makeRootKey as makeFile } from '../records/root-keys.ts';
 
 /** `make-root-key PATH [--if-missing]`: makes a root key file; answers the exit code. */
@@ -14,8 +15,8 @@ export function makeRootKey(args: readonly string[]): number {
     makeFile(path);
     return 0;
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code !== 'EEXIST') throw new Error(`${path} cannot be written: ${code ?? message}`, { cause: error });
+    const code = codeOf(error);
+    if (code !== 'EEXIST') throw new Error(`${path} cannot be written: ${code}`, { cause: error });
     if (values['if-missing']) return 0;
     throw new Error(`${path} exists; whatever it sealed would be lost with it`, { cause: error });
   }

@@ -1,5 +1,6 @@
 import { type Config, ConfigError, DEMO_SEED_FILE, readConfig } from '../config.ts';
 import { type Logger, openLog } from '../log.ts';
+import { codeOf } from '../system-error.ts';
 import { build, type Service } from '../service.ts';
 import { type Address, formatAddress, type Listener } from '../wires/listener.ts';
 
@@ -55,8 +56,9 @@ async function listenOn(name: string, listener: Listener, address: Address | und
   try {
     return { host: address.host, port: await listener.listen(address) };
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
-    throw new Error(`the ${name} listener cannot listen on ${formatAddress(address)}: ${reason}`, { cause: error });
+    throw new Error(`the ${name} listener cannot listen on ${formatAddress(address)}: ${codeOf(error)}`, {
+      cause: error,
+    });
   }
 }
 

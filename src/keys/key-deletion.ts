@@ -60,7 +60,7 @@ export class KeyDeletion {
     const prefix = this.#paths.pendingDeletions;
     const ended = prefix + new Date(this.#clock.now()).toISOString();
     let destroyed = 0;
-    for (let after = ''; !this.#closed; ) {
+    for (let after = ''; !this.#closed;) {
       const found = await this.#records.listPaths(prefix, after, BATCH);
       for (const index of found) {
         if (index.path > `${ended}/~`) return destroyed;

@@ -77,7 +77,7 @@ export function withScheduledDeletion(key: Key, deletionDate: Timestamp, arn: st
  *
  * @throws KmsError KMSInvalidStateException when it is not pending deletion.
  */
-export function withCancelledDeletion({ deletionDate: _, ...key }: Key, arn: string): Key {
+export function withCancelledDeletion({ deletionDate, ...key }: Key, arn: string): Key {
   if (key.keyState !== KeyState.PENDING_DELETION) {
     throw new KmsError('KMSInvalidStateException', `${arn} is not pending deletion.`);
   }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { parse } from 'yaml';
+import { parse, YAMLParseError } from 'yaml';
+import { codeOf } from '../system-error.ts';
 import { isWritableAliasName } from './alias-name.ts';
 import { HMAC_ALGORITHMS, type HmacAlgorithm } from './algorithms.ts';
 import { isKeyId } from './key-reference.ts';
@@ -41,7 +42,8 @@ function load(path: string): unknown {
     return parse(readFileSync(path, 'utf8'), { prettyErrors: false });
   } catch (error) {
     // A parser's own message may quote the line, and with it key material.
-    const reason = (error as NodeJS.ErrnoException).code ?? 'it is not YAML';
+    const reason = error instanceof YAMLParseError ? 'it is not YAML' : codeOf(error);
+    // oxlint-disable-next-line preserve-caught-error -- for the same reason
     throw new Error(`the seed file ${path} cannot be read: ${reason}`);
   }
 }
@@ -51,7 +53,8 @@ function listOfKeys(document: unknown, problems: string[]): Record<string, unkno
     problems.push('it must have a list `keys` of objects');
     return [];
   }
-  for (const member of Object.keys(document).filter((name) => name !== 'keys')) problems.push(`unknown member ${member}`);
+  for (const member of Object.keys(document).filter((name) => name !== 'keys'))
+    problems.push(`unknown member ${member}`);
   return document['keys'];
 }
 
@@ -102,7 +105,7 @@ function readMaterial(
   try {
     return readFileSync(resolve(folder, file));
   } catch (error) {
-    problem(`material_file cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+    problem(`material_file cannot be read: ${codeOf(error)}`);
     return undefined;
   }
 }

@@ -41,9 +41,7 @@ async function plantKey(seed: SeedKey, records: Records, paths: KeyPaths, clock:
   if (key !== undefined && names.length === 0) return;
   const now = clock.now();
   const keyChange =
-    key === undefined
-      ? createRecord(paths.key(keyId), KeySchema, newKey({ ...seed, keyId }, now))
-      : keepRecord(key);
+    key === undefined ? createRecord(paths.key(keyId), KeySchema, newKey({ ...seed, keyId }, now)) : keepRecord(key);
   await records.commit([keyChange, ...newAliases(names, keyId, keyAliases, paths, now)], 'adds');
 }
 
@@ -71,7 +69,9 @@ function newAliases(
 
 function requireAgreement(seed: SeedKey, { message: key }: KeyEntry): void {
   if (key.keySpec !== seed.algorithm.keySpec) {
-    throw new Error(`the seed says that the key ${key.keyId} is of the spec ${seed.algorithm.keySpecName}, and it is not`);
+    throw new Error(
+      `the seed says that the key ${key.keyId} is of the spec ${seed.algorithm.keySpecName}, and it is not`,
+    );
   }
   if (seed.material !== undefined && !timingSafeEqual(key.material, seed.material)) {
     throw new Error(`the seed gives the key ${key.keyId} other material than it has`);

@@ -1,7 +1,12 @@
 import type { Authorizer } from '../access/authorizer.ts';
 import type { Call } from '../access/call.ts';
 import { KmsError } from '../errors.ts';
-import type { GenerateMacRequest, GenerateMacResponse, VerifyMacRequest, VerifyMacResponse } from '../gen/hmacd/v1/mac_pb.ts';
+import type {
+  GenerateMacRequest,
+  GenerateMacResponse,
+  VerifyMacRequest,
+  VerifyMacResponse,
+} from '../gen/hmacd/v1/mac_pb.ts';
 import { algorithmOf } from '../keys/algorithms.ts';
 import { requireUsable } from '../keys/key.ts';
 import type { CachedKey, KeyCache } from '../keys/key-cache.ts';
@@ -60,8 +65,5 @@ export class MacService {
 }
 
 function dryRun(): KmsError {
-  return new KmsError(
-    'DryRunOperationException',
-    'The request would have succeeded, but the DryRun option is set.',
-  );
+  return new KmsError('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.');
 }

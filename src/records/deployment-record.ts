@@ -68,7 +68,9 @@ export async function readDeployment(
 function requireAgreement({ deployment, keyCacheTtl }: Agreement, { message }: Entry<typeof DeploymentSchema>): void {
   for (const name of ['partition', 'region', 'accountId'] as const) {
     if (message[name] === deployment[name]) continue;
-    throw new Error(`the store was made for the ${name} ${message[name]}, and this service is set to ${deployment[name]}`);
+    throw new Error(
+      `the store was made for the ${name} ${message[name]}, and this service is set to ${deployment[name]}`,
+    );
   }
   if (message.keyCacheTtlMs !== keyCacheTtl) {
     throw new Error(

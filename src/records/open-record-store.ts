@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { codeOf } from '../system-error.ts';
 import type { RecordStore } from './record-store.ts';
 import type { RedisLog } from './redis-durability.ts';
 import { openRedisRecordStore } from './redis-record-store.ts';
@@ -41,7 +42,6 @@ function readOptional(path: string | undefined, what: string): string | undefine
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new Error(`the ${what} file ${path} cannot be read: ${code}`, { cause: error });
+    throw new Error(`the ${what} file ${path} cannot be read: ${codeOf(error)}`, { cause: error });
   }
 }

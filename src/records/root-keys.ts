@@ -1,6 +1,7 @@
 import { hkdfSync, randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { codeOf } from '../system-error.ts';
 
 const LENGTH = 32;
 
@@ -62,7 +63,7 @@ function readFile(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw new Error(`the root key file ${path} cannot be read: ${(error as NodeJS.ErrnoException).code}`, {
+    throw new Error(`the root key file ${path} cannot be read: ${codeOf(error)}`, {
       cause: error,
     });
   }

@@ -156,4 +156,3 @@ function packageOf(files: readonly DescFile[]): ConstructorParameters<typeof Ref
   const fileDescriptorProtos = [...all].map((file) => asBuffer(toBinary(FileDescriptorProtoSchema, file.proto)));
   return { contract: { format: 'Protocol Buffer 3 DescriptorProto', type: {}, fileDescriptorProtos } };
 }
-
