@@ -4,6 +4,7 @@ import type { Deployment } from './arn.ts';
 import type { StoreTarget } from './records/open-record-store.ts';
 import { parseRedisTarget } from './records/redis-target.ts';
 import type { Address } from './wires/listener.ts';
+import type { TlsFiles } from './wires/tls.ts';
 
 /** Everything that can be set, as it is used. */
 export interface Config {
@@ -23,6 +24,8 @@ export interface Config {
   /** The names that requests to the HTTP listener may be addressed to. */
   readonly allowedHosts: readonly string[];
   readonly corsOrigins: readonly string[];
+  /** `undefined` for listeners without TLS. */
+  readonly tls: TlsFiles | undefined;
   readonly reflection: boolean;
   /** In milliseconds, like every duration here. */
   readonly shutdownGrace: number;
@@ -66,6 +69,10 @@ const SETTINGS = {
   auth: setting('AUTH', undefined, oneOf('anonymous')),
   allowedHosts: setting('ALLOWED_HOSTS', 'localhost,127.0.0.1,[::1]', list),
   corsOrigins: setting('CORS_ORIGINS', '', origins),
+  tlsCertFile: setting('TLS_CERT_FILE', undefined, nonEmpty),
+  tlsKeyFile: setting('TLS_KEY_FILE', undefined, nonEmpty),
+  tlsClientCaFile: setting('TLS_CLIENT_CA_FILE', undefined, nonEmpty),
+  tlsClientAuth: setting('TLS_CLIENT_AUTH', undefined, oneOf('optional', 'required')),
   reflection: setting('REFLECTION', 'true', flag),
   shutdownGrace: setting('SHUTDOWN_GRACE', '10s', duration(0, 3_600_000, '0s to 1h')),
   keyCacheTtl: setting('KEY_CACHE_TTL', '1s', duration(100, 300_000, '100ms to 5m')),
@@ -111,6 +118,7 @@ export function readConfig(
   if (problems.length === 0 && addresses[0] === undefined && addresses[1] === undefined) {
     problems.push('HMACD_GRPC_ADDR and HMACD_HTTP_ADDR: one of them must not be off');
   }
+  const tls = tlsOf(values, problems);
   const exposed = [values.grpcAddress, values.httpAddress].some((one) => one !== undefined && !isLoopback(one.host));
   if (exposed && values.auth !== 'anonymous') {
     problems.push(
@@ -119,8 +127,26 @@ export function readConfig(
   }
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   for (const name of unknownVariables(env)) warn(`${name} is set, and is no setting of hmacd`);
-  const { accountId, region, partition, auth, ...rest } = values;
-  return Object.freeze({ ...rest, deployment: Object.freeze({ accountId, region, partition }), exposed });
+  const { accountId, region, partition, auth, tlsCertFile, tlsKeyFile, tlsClientCaFile, tlsClientAuth, ...rest } =
+    values;
+  return Object.freeze({ ...rest, deployment: Object.freeze({ accountId, region, partition }), tls, exposed });
+}
+
+function tlsOf(
+  values: Readonly<Record<'tlsCertFile' | 'tlsKeyFile' | 'tlsClientCaFile' | 'tlsClientAuth', string | undefined>>,
+  problems: string[],
+): TlsFiles | undefined {
+  const { tlsCertFile: certFile, tlsKeyFile: keyFile, tlsClientCaFile: clientCaFile, tlsClientAuth } = values;
+  if (tlsClientAuth !== undefined && clientCaFile === undefined) {
+    problems.push('HMACD_TLS_CLIENT_AUTH: it needs HMACD_TLS_CLIENT_CA_FILE');
+  }
+  if (certFile !== undefined && keyFile !== undefined) {
+    return { certFile, keyFile, clientCaFile, clientAuthRequired: tlsClientAuth === 'required' };
+  }
+  if (certFile !== keyFile || clientCaFile !== undefined) {
+    problems.push('HMACD_TLS_CERT_FILE and HMACD_TLS_KEY_FILE: TLS needs both of them');
+  }
+  return undefined;
 }
 
 function readFlags(args: readonly string[], problems: string[]): Record<string, string | undefined> {

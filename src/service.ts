@@ -30,6 +30,7 @@ import { RootKeySealer, type Sealer } from './records/sealer.ts';
 import { AdminWire } from './wires/admin.ts';
 import { ConnectWire } from './wires/connect.ts';
 import { GrpcWire } from './wires/grpc.ts';
+import { Tls } from './wires/tls.ts';
 
 /** How many keys, and as many aliases, a replica remembers. */
 const CACHE_CAPACITY = 100_000;
@@ -132,13 +133,16 @@ export async function build(
   );
   deletion.start();
 
-  const grpc = new GrpcWire(operations, dispatcher, config);
+  const tls =
+    config.tls === undefined
+      ? undefined
+      : open.adopt(new Tls(config.tls, (sentence) => log.error(sentence)), (opened) => opened.close());
+  const grpc = new GrpcWire(operations, dispatcher, config, tls);
   health = (serving) => grpc.setServing(serving);
   const owned = open.move();
   return {
     grpc,
-    // Whoever can reach a listener may do everything; a web page must not reach it by a name of its own.
-    http: new ConnectWire(operations, dispatcher, config),
+    http: new ConnectWire(operations, dispatcher, config, tls),
     admin: new AdminWire(metrics, () => wanted && follower.available),
     setServing(serving) {
       wanted = serving;

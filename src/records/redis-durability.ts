@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { StoreUnavailableError } from './record-store.ts';
@@ -117,7 +116,8 @@ export class DurableRedis {
 
   /** Gives up a connection that no longer leads to the primary, or whose other end is silent. */
   retire(redis: Redis): void {
-    if (this.#redis === redis) this.#lose('the connection to the Redis store was given up');
+    if (this.#redis !== redis) return;
+    this.#lose();
     redis.disconnect();
   }
 
@@ -144,18 +144,18 @@ export class DurableRedis {
     const { log, target } = this.#options;
     let redis: Redis | undefined = first;
     while (redis !== undefined) {
-      if (redis.status !== 'end') await once(redis, 'end');
+      await endOf(redis);
       if (this.#closing.signal.aborted) return;
-      this.#lose('the connection to the Redis store was lost');
+      this.#lose();
       log.warn({ store: describeTarget(target) }, this.#outage);
       redis = await this.#reconnect();
     }
   }
 
-  #lose(outage: string): void {
+  #lose(): void {
     if (this.#redis === undefined) return;
     this.#redis = undefined;
-    this.#outage = outage;
+    this.#outage = 'the connection to the Redis store was lost';
     this.#reconnected = Promise.withResolvers();
   }
 
@@ -187,4 +187,9 @@ export class DurableRedis {
     this.#outage = outage;
     this.#options.log.error({}, outage);
   }
+}
+
+/** Not by `once` of node:events, which rejects when an error comes before the end. */
+async function endOf(redis: Redis): Promise<void> {
+  if (redis.status !== 'end') await new Promise<void>((resolve) => redis.once('end', resolve));
 }

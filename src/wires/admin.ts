@@ -1,15 +1,14 @@
-import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { Metrics } from '../calls/metrics.ts';
-import { drainServer, listenOn } from './http-server.ts';
+import { HttpListener, type HttpResponse, respond } from './http-listener.ts';
 import type { Address, Listener } from './listener.ts';
 
 /** The admin listener, for whoever runs the service: `/livez`, `/readyz`, `/metrics`. Always cleartext. */
 export class AdminWire implements Listener {
-  readonly #server: Server;
+  readonly #listener: HttpListener;
 
   /** @param ready whether calls would be served */
   constructor(metrics: Metrics, ready: () => boolean) {
-    const answer = async (path: string | undefined, response: ServerResponse): Promise<void> => {
+    const answer = async (path: string | undefined, response: HttpResponse): Promise<void> => {
       if (path === '/livez') return send(response, 200, 'live\n');
       if (path === '/readyz') return ready() ? send(response, 200, 'ready\n') : send(response, 503, 'not ready\n');
       if (path === '/metrics') {
@@ -18,25 +17,24 @@ export class AdminWire implements Listener {
       }
       return send(response, 404, 'not found\n');
     };
-    this.#server = createServer((request, response) => {
-      answer(request.url?.split('?')[0], response).catch((error: unknown) => response.destroy(error as Error));
+    this.#listener = new HttpListener((request, response) => {
+      answer(request.url?.split('?')[0], response).catch(() => response.destroy());
     });
   }
 
   async listen(address: Address): Promise<number> {
-    return await listenOn(this.#server, address);
+    return await this.#listener.listen(address);
   }
 
   async drain(): Promise<void> {
-    await drainServer(this.#server);
+    await this.#listener.drain();
   }
 
   close(): void {
-    this.#server.closeAllConnections();
+    this.#listener.close();
   }
 }
 
-function send(response: ServerResponse, status: number, body: string, contentType = 'text/plain'): void {
-  response.writeHead(status, { 'content-type': contentType });
-  response.end(body);
+function send(response: HttpResponse, status: number, body: string, contentType = 'text/plain'): void {
+  respond(response, status, { 'content-type': contentType }, body);
 }

@@ -1,13 +1,13 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Message } from '@bufbuild/protobuf';
 import { ConnectError, type ConnectRouter, cors, createContextKey, createContextValues } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import type { Wire } from '../access/call.ts';
 import { type Arrival, CallFailure, type Codec, type Dispatcher } from '../calls/dispatcher.ts';
 import { type Operation, toMessage } from '../calls/operation.ts';
-import { drainServer, listenOn } from './http-server.ts';
+import { HttpListener, type HttpRequest, type HttpResponse, respond } from './http-listener.ts';
 import type { Address, Listener } from './listener.ts';
 import { statusOf } from './statuses.ts';
+import type { Tls } from './tls.ts';
 
 /** The longest request, in bytes: more than the longest that is within its limits, in JSON. */
 const MAX_REQUEST = 256 * 1_024;
@@ -26,18 +26,18 @@ interface Exchange {
 export interface WebAccess {
   /** Origins that browsers may call from: `https://app.example.org`. */
   readonly corsOrigins: readonly string[];
-  /** The only names (without port) that a request may be addressed to; `undefined` for any. */
-  readonly allowedHosts: readonly string[] | undefined;
+  /** The only names, without port, that a request may be addressed to. */
+  readonly allowedHosts: readonly string[];
 }
 
-/** The HTTP listener: Connect (JSON and binary) and gRPC-Web. */
+/** The HTTP listener: Connect (JSON and binary) and gRPC-Web; with TLS, and so HTTP/2, gRPC too. */
 export class ConnectWire implements Listener {
-  readonly #server: Server;
+  readonly #listener: HttpListener;
   readonly #dispatcher: Dispatcher;
   readonly #operations: ReadonlyMap<string, Operation>;
   readonly #access: WebAccess;
 
-  constructor(operations: readonly Operation[], dispatcher: Dispatcher, access: WebAccess) {
+  constructor(operations: readonly Operation[], dispatcher: Dispatcher, access: WebAccess, tls: Tls | undefined) {
     this.#dispatcher = dispatcher;
     this.#access = access;
     this.#operations = new Map(
@@ -49,31 +49,30 @@ export class ConnectWire implements Listener {
       contextValues: (request) => createContextValues().set(exchangeKey, exchanges.get(request)),
       connect: true,
       grpcWeb: true,
-      // Over cleartext HTTP/1.1 there is no gRPC; it has a listener of its own.
-      grpc: false,
+      grpc: tls !== undefined,
       readMaxBytes: MAX_REQUEST,
       // What is compressed has to be inflated before it is known who sent it; requests are small.
       acceptCompression: [],
     });
-    this.#server = createServer({ maxHeaderSize: 32 * 1_024 }, (request, response) => {
+    this.#listener = new HttpListener((request, response) => {
       if (!this.#admits(request, response)) return;
       const exchange = { arrival: arrivalOf(request), dispatched: false };
       exchanges.set(request, exchange);
       response.once('close', () => this.#closed(request, response, exchange));
       serve(request, response);
-    });
+    }, tls);
   }
 
   async listen(address: Address): Promise<number> {
-    return await listenOn(this.#server, address);
+    return await this.#listener.listen(address);
   }
 
   async drain(): Promise<void> {
-    await drainServer(this.#server);
+    await this.#listener.drain();
   }
 
   close(): void {
-    this.#server.closeAllConnections();
+    this.#listener.close();
   }
 
   #route(router: ConnectRouter): void {
@@ -96,12 +95,12 @@ export class ConnectWire implements Listener {
   }
 
   /** Answers what no handler should see: what comes by a name or from a page that it should not, and preflights. */
-  #admits(request: IncomingMessage, response: ServerResponse): boolean {
+  #admits(request: HttpRequest, response: HttpResponse): boolean {
     const { allowedHosts, corsOrigins } = this.#access;
     const host = hostOf(request);
-    if (allowedHosts !== undefined && !allowedHosts.includes(host)) {
-      response.writeHead(421, { 'content-type': 'text/plain' });
-      response.end(`This service is not to be reached by the name ${JSON.stringify(host)}; see HMACD_ALLOWED_HOSTS.\n`);
+    if (host === undefined || !allowedHosts.includes(host)) {
+      const reason = 'This service is not to be reached by this name; see HMACD_ALLOWED_HOSTS.\n';
+      respond(response, 421, { 'content-type': 'text/plain' }, reason);
       return false;
     }
     const { origin } = request.headers;
@@ -110,30 +109,35 @@ export class ConnectWire implements Listener {
     response.setHeader('vary', 'origin');
     response.setHeader('access-control-expose-headers', cors.exposedHeaders.join(', '));
     if (request.method !== 'OPTIONS') return true;
-    response.writeHead(204, {
+    respond(response, 204, {
       'access-control-allow-methods': cors.allowedMethods.join(', '),
       'access-control-allow-headers': [...cors.allowedHeaders, 'authorization'].join(', '),
       'access-control-max-age': '7200',
     });
-    response.end();
     return false;
   }
 
-  #closed(request: IncomingMessage, response: ServerResponse, exchange: Exchange): void {
-    const operation = this.#operations.get(new URL(request.url ?? '/', 'http://localhost').pathname);
+  #closed(request: HttpRequest, response: HttpResponse, exchange: Exchange): void {
+    const operation = this.#operations.get(request.url?.split('?')[0] ?? '');
     if (operation === undefined || exchange.dispatched || request.method !== 'POST') return;
     if (response.statusCode !== 415) this.#dispatcher.undecoded(operation, exchange.arrival);
   }
 }
 
-function arrivalOf(request: IncomingMessage): Arrival {
-  const wire: Wire = request.headers['content-type']?.startsWith('application/grpc-web') ? 'grpc-web' : 'connect';
-  return { wire, sourceAddress: request.socket.remoteAddress ?? '' };
+function arrivalOf(request: HttpRequest): Arrival {
+  return { wire: wireOf(request.headers['content-type'] ?? ''), sourceAddress: request.socket.remoteAddress ?? '' };
 }
 
-/** The name that a request is addressed to, without the port. */
-function hostOf(request: IncomingMessage): string {
-  return (request.headers.host ?? '').replace(/:\d+$/, '').toLowerCase();
+function wireOf(contentType: string): Wire {
+  if (contentType.startsWith('application/grpc-web')) return 'grpc-web';
+  return contentType.startsWith('application/grpc') ? 'grpc' : 'connect';
+}
+
+/** The name that a request is addressed to, without the port; `undefined` when it is addressed to no possible one. */
+function hostOf(request: HttpRequest): string | undefined {
+  const authority = 'authority' in request ? request.authority : request.headers.host;
+  const url = `http://${authority ?? ''}`;
+  return URL.canParse(url) ? new URL(url).hostname : undefined;
 }
 
 function toConnectError(failure: unknown): ConnectError {

@@ -16,6 +16,7 @@ import { type Operation, toMessage } from '../calls/operation.ts';
 import { StatusSchema } from '../gen/google/rpc/status_pb.ts';
 import type { Address, Listener } from './listener.ts';
 import { statusOf } from './statuses.ts';
+import type { Tls } from './tls.ts';
 
 /** The longest request, in bytes: more than the longest that is within its limits. */
 const MAX_REQUEST = 256 * 1_024;
@@ -35,10 +36,17 @@ const OPTIONS = {
 /** The gRPC listener: the operations, health, and reflection. */
 export class GrpcWire implements Listener {
   readonly #server = new Server(OPTIONS);
+  readonly #credentials: ServerCredentials;
   readonly #services: readonly string[];
   readonly #health: HealthImplementation;
 
-  constructor(operations: readonly Operation[], dispatcher: Dispatcher, { reflection }: { reflection: boolean }) {
+  constructor(
+    operations: readonly Operation[],
+    dispatcher: Dispatcher,
+    { reflection }: { reflection: boolean },
+    tls: Tls | undefined,
+  ) {
+    this.#credentials = tls?.grpcCredentials ?? ServerCredentials.createInsecure();
     const byService = Map.groupBy(operations, (operation) => operation.method.parent);
     for (const own of byService.values()) {
       this.#server.addService(definitionOf(own), implementationOf(own, dispatcher));
@@ -60,7 +68,7 @@ export class GrpcWire implements Listener {
   async listen({ host, port }: Address): Promise<number> {
     const name = host.includes(':') ? `[${host}]` : host;
     return await new Promise((resolve, reject) => {
-      this.#server.bindAsync(`${name}:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
+      this.#server.bindAsync(`${name}:${port}`, this.#credentials, (error, bound) => {
         if (error === null) resolve(bound);
         else reject(error);
       });
