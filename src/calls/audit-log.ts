@@ -1,7 +1,11 @@
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { once } from 'node:events';
-import sonicBoom from 'sonic-boom';
+import { finished } from 'node:stream/promises';
 import type { Call } from '../access/call.ts';
 import type { Clock } from '../clock.ts';
+import { codeOf } from '../system-error.ts';
 
 /** How a call ended: AWS's name of the exception, or `OK`. */
 export type Outcome = string;
@@ -19,18 +23,19 @@ export const noAuditLog: AuditLog = { record() {}, close: () => Promise.resolve(
 
 /** How long a line may wait for others, in milliseconds. */
 const LONGEST_WAIT = 100;
-/** How many bytes of lines wait for others, and are written at once, at the most. */
-const BATCH = 16_384;
-const WRITE = 65_536;
+/** How many lines are written at once. */
+const BATCH = 64;
+/** How many bytes may wait for a destination that does not take them; what comes after is lost, and that is logged. */
+const MOST_WAITING = 64 * 1_024 * 1_024;
 
 /**
  * Opens the audit log: a JSON object a line, to standard output or appended to a file.
  *
- * Lines are written in batches, at most 100 ms late. They are joined from texts that need no escaping (the service's own
- * names, UUIDs, ARNs that were checked, addresses), because making JSON of an object would cost as much as the MAC.
+ * Lines are joined from texts that need no escaping (the service's own names, UUIDs, ARNs that were checked, addresses)
+ * and written in batches, at most 100 ms late: a line made and written by itself would cost more than the MAC.
  *
  * @param destination `stdout` or a path
- * @param onFailure told when lines could not be written, which are lost then
+ * @param onFailure told when lines are lost
  * @throws Error when the file cannot be opened
  */
 export async function openAuditLog(
@@ -38,31 +43,59 @@ export async function openAuditLog(
   clock: Clock,
   onFailure: (error: Error) => void,
 ): Promise<AuditLog> {
-  const sink = new sonicBoom.SonicBoom({
-    ...(destination === 'stdout' ? { fd: 1 } : { dest: destination, mkdir: true, mode: 0o600 }),
-    minLength: BATCH,
-    maxWrite: WRITE,
-    periodicFlush: LONGEST_WAIT,
-    sync: false,
-  });
-  if (destination !== 'stdout') await once(sink, 'ready');
-  sink.on('error', onFailure);
-  const time = timestamps(clock);
-  return {
-    record(call, outcome, milliseconds) {
-      sink.write(
-        `{"time":"${time()}","requestId":"${call.requestId}","wire":"${call.wire}","sourceAddress":"${call.sourceAddress}","principal":"${call.principal.arn}","operation":"${call.operation}"${member('keyArn', call.keyArn)}${member('macAlgorithm', call.macAlgorithm)},"outcome":"${outcome}","milliseconds":${milliseconds.toFixed(3)}}\n`,
-      );
-    },
-    async close() {
-      if (destination === 'stdout') {
-        sink.flushSync();
-        return;
-      }
-      sink.end();
-      await once(sink, 'close');
-    },
-  };
+  return new BatchedAuditLog(await openDestination(destination), clock, onFailure);
+}
+
+async function openDestination(destination: string): Promise<WriteStream> {
+  if (destination === 'stdout') return createWriteStream('', { fd: 1, autoClose: false });
+  try {
+    await mkdir(dirname(destination), { recursive: true });
+    const stream = createWriteStream(destination, { flags: 'a', mode: 0o600 });
+    await once(stream, 'open');
+    return stream;
+  } catch (error) {
+    throw new Error(`the audit log ${destination} cannot be opened: ${codeOf(error)}`, { cause: error });
+  }
+}
+
+class BatchedAuditLog implements AuditLog {
+  readonly #stream: WriteStream;
+  readonly #time: () => string;
+  readonly #onFailure: (error: Error) => void;
+  #lines: string[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #losing = false;
+
+  constructor(stream: WriteStream, clock: Clock, onFailure: (error: Error) => void) {
+    this.#stream = stream.on('error', onFailure);
+    this.#time = timestamps(clock);
+    this.#onFailure = onFailure;
+  }
+
+  record(call: Call, outcome: Outcome, milliseconds: number): void {
+    this.#lines.push(
+      `{"time":"${this.#time()}","requestId":"${call.requestId}","wire":"${call.wire}","sourceAddress":"${call.sourceAddress}","principal":"${call.principal.arn}","operation":"${call.operation}"${member('keyArn', call.keyArn)}${member('macAlgorithm', call.macAlgorithm)},"outcome":"${outcome}","milliseconds":${milliseconds.toFixed(3)}}\n`,
+    );
+    if (this.#lines.length >= BATCH) this.#flush();
+    else this.#timer ??= setTimeout(() => this.#flush(), LONGEST_WAIT);
+  }
+
+  async close(): Promise<void> {
+    this.#flush();
+    this.#stream.end();
+    await finished(this.#stream).catch(() => {}); // Reported already.
+  }
+
+  #flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const lines = this.#lines;
+    this.#lines = [];
+    const losing = this.#stream.writableLength > MOST_WAITING;
+    if (losing && !this.#losing) this.#onFailure(new Error('the destination takes no lines; they are lost'));
+    this.#losing = losing;
+    if (!losing && lines.length > 0) this.#stream.write(lines.join(''), 'latin1');
+  }
 }
 
 function member(name: string, value: string | undefined): string {

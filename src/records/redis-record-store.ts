@@ -132,7 +132,8 @@ class RedisRecordStore implements RecordStore {
         if (error instanceof ConflictError) throw error;
         failure = this.#judge(redis, error);
         unanswered ||= !isRedisReply(error);
-        if (isRedisReply(error) && !isAboutPlace(error)) throw unanswered ? unknownOutcome(failure) : failure;
+        const answered = isRedisReply(error) && !isAboutPlace(error);
+        if (answered || performance.now() >= deadline) throw unanswered ? unknownOutcome(failure) : failure;
       }
       try {
         redis = await this.#durable.reconnected(redis, deadline - performance.now());

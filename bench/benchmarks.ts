@@ -1,0 +1,52 @@
+import { type Call, connectCall, grpcCall } from './calls.ts';
+import type { Listener, ServerName } from './launches.ts';
+
+/** Servers that are asked the same, side by side, and what their rates are to be compared with. */
+export type Benchmark = {
+  /** What `--only` calls it. */
+  readonly name: string;
+  readonly title: string;
+  readonly listener: Listener;
+  readonly servers: readonly ServerName[];
+  /** Lengths of the messages, in bytes. */
+  readonly sizes: readonly number[];
+  readonly call: (size: number) => Call;
+  readonly comparisons: readonly Comparison[];
+};
+
+/** The ratio of two servers' rates. */
+export type Comparison = {
+  readonly server: ServerName;
+  readonly beside: ServerName;
+  /** The least ratio, by size, that is not a regression. Absent: shown, not judged. */
+  readonly floors?: Readonly<Record<number, number>>;
+};
+
+/** A short message, and the longest that GenerateMac takes. */
+const sizes = [32, 4_096];
+
+export const benchmarks: readonly Benchmark[] = [
+  {
+    name: 'grpc',
+    title: 'GenerateMac over gRPC',
+    listener: 'grpc',
+    servers: ['hmacd', 'bare grpc-js', 'bare node:http2'],
+    sizes,
+    call: grpcCall,
+    comparisons: [
+      { server: 'hmacd', beside: 'bare grpc-js', floors: { 32: 0.82, 4_096: 0.8 } },
+      { server: 'hmacd', beside: 'bare node:http2', floors: { 32: 0.52, 4_096: 0.48 } },
+      // Not about hmacd: what grpc-js costs, which moves the ratio above when it moves.
+      { server: 'bare grpc-js', beside: 'bare node:http2' },
+    ],
+  },
+  {
+    name: 'json',
+    title: 'GenerateMac over Connect, as JSON',
+    listener: 'http',
+    servers: ['hmacd', 'bare node:http'],
+    sizes,
+    call: connectCall,
+    comparisons: [{ server: 'hmacd', beside: 'bare node:http' }],
+  },
+];

@@ -1,0 +1,95 @@
+import { once } from 'node:events';
+import { createReadStream } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { benchKey } from './key.ts';
+
+/** A listener of hmacd: HTTP/2 for gRPC, HTTP/1.1 for the rest. */
+export type Listener = 'grpc' | 'http';
+
+/** What to run as a server, and how to tell that it runs. */
+export type Launch = {
+  /** Of Node, in the repository's root. */
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Where the calls go. */
+  readonly address: string;
+  /** Throws or answers false as long as it does not serve. */
+  readonly isReady: () => Promise<boolean>;
+  /** How many calls it has audited, once it has stopped. Absent: it audits none. */
+  readonly audited?: () => Promise<number>;
+};
+
+/** The servers; each takes the listener that is to be measured and a folder of its own. */
+export const launches = {
+  hmacd,
+  'bare grpc-js': bare('bench/bare-grpc-js.ts'),
+  'bare node:http2': bare('bench/bare-http2.ts'),
+  'bare node:http': bare('bench/bare-http.ts'),
+} satisfies Record<string, (listener: Listener, folder: string) => Promise<Launch>>;
+
+export type ServerName = keyof typeof launches;
+
+/** hmacd as in production, with audit and metrics: what they cost is part of the ratio. */
+async function hmacd(listener: Listener, folder: string): Promise<Launch> {
+  const address = await freeAddress();
+  const admin = await freeAddress();
+  const seedFile = join(folder, 'seed.yaml');
+  const auditLog = join(folder, 'audit.log');
+  const { keyId, keySpec, alias, material } = benchKey;
+  const seed = { key_id: keyId, key_spec: keySpec, aliases: [alias], material_base64: material.toString('base64') };
+  await writeFile(seedFile, JSON.stringify({ keys: [seed] })); // JSON is YAML.
+  return {
+    args: ['src/main.ts'],
+    env: {
+      HMACD_GRPC_ADDR: listener === 'grpc' ? address : '127.0.0.1:0',
+      HMACD_HTTP_ADDR: listener === 'http' ? address : '127.0.0.1:0',
+      HMACD_ADMIN_ADDR: admin,
+      HMACD_STORE: 'sqlite::memory:',
+      HMACD_ROOT_KEY_FILE: join(folder, 'root.key'),
+      HMACD_SEED_FILE: seedFile,
+      HMACD_AUDIT_LOG: auditLog,
+    },
+    address,
+    isReady: async () => (await fetch(`http://${admin}/readyz`)).status === 200,
+    audited: () => linesWith('GenerateMac', auditLog),
+  };
+}
+
+/** A server that takes the address to listen at as its argument, and is ready when it listens. */
+function bare(file: string): () => Promise<Launch> {
+  return async () => {
+    const address = await freeAddress();
+    return { args: [file, address], env: {}, address, isReady: () => accepts(address) };
+  };
+}
+
+/** An address of the loopback at which nobody listens; for a moment nobody else is given it. */
+async function freeAddress(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const bound = server.address();
+  if (bound === null || typeof bound === 'string') throw new Error('a TCP server has an address and a port');
+  server.close();
+  await once(server, 'close');
+  return `${bound.address}:${bound.port}`;
+}
+
+async function accepts(address: string): Promise<boolean> {
+  const { hostname, port } = new URL(`http://${address}`);
+  const socket = connect(Number(port), hostname);
+  try {
+    await once(socket, 'connect');
+    return true;
+  } finally {
+    socket.destroy();
+  }
+}
+
+async function linesWith(word: string, file: string): Promise<number> {
+  let count = 0;
+  for await (const line of createInterface({ input: createReadStream(file) })) if (line.includes(word)) count += 1;
+  return count;
+}
