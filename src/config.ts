@@ -88,14 +88,9 @@ const FLAGS = Object.fromEntries(
 /**
  * Reads the settings from the environment and from flags, which win.
  *
- * @param warn told of variables that look like settings and are none
  * @throws ConfigError with everything that is wrong
  */
-export function readConfig(
-  env: Readonly<Record<string, string | undefined>>,
-  args: readonly string[],
-  warn: (message: string) => void,
-): Config {
+export function readConfig(env: Readonly<Record<string, string | undefined>>, args: readonly string[]): Config {
   const problems: string[] = [];
   const flags = readFlags(args, problems);
   const read = <V>({ name, byDefault, read: parse }: Setting<V>): V | undefined => {
@@ -125,8 +120,9 @@ export function readConfig(
       'HMACD_GRPC_ADDR and HMACD_HTTP_ADDR: other machines could reach them, and every caller is the root of the account; listen on 127.0.0.1, or set HMACD_AUTH=anonymous if that is what you want',
     );
   }
+  // A setting that is misspelt, or that this version does not have, might be one that keeps somebody out.
+  for (const name of unknownVariables(env)) problems.push(`${name}: hmacd has no such setting`);
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
-  for (const name of unknownVariables(env)) warn(`${name} is set, and is no setting of hmacd`);
   const { accountId, region, partition, auth, tlsCertFile, tlsKeyFile, tlsClientCaFile, tlsClientAuth, ...rest } =
     values;
   return Object.freeze({ ...rest, deployment: Object.freeze({ accountId, region, partition }), tls, exposed });

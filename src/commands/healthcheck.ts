@@ -6,7 +6,7 @@ const PATIENCE = 2_000;
 
 /** `healthcheck`: asks the service on this machine whether it is ready; answers the exit code. */
 export async function healthcheck(args: readonly string[]): Promise<number> {
-  const { adminAddress } = readConfig(process.env, args, () => {});
+  const { adminAddress } = readConfig(process.env, args);
   if (adminAddress === undefined) throw new Error('the admin listener is off');
   const host = ['0.0.0.0', '::'].includes(adminAddress.host) ? 'localhost' : adminAddress.host;
   const url = `http://${formatAddress({ ...adminAddress, host })}/readyz`;

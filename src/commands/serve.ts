@@ -20,7 +20,7 @@ export async function serve(args: readonly string[]): Promise<number> {
   const stop = Promise.withResolvers<string>();
   watchSignals(stop.resolve);
   try {
-    const config = readConfig(process.env, args, (message) => process.stderr.write(`hmacd: ${message}\n`));
+    const config = readConfig(process.env, args);
     const log = openLog(config.logLevel);
     service = await build(config, log, (sentence) => {
       process.exitCode = 1;

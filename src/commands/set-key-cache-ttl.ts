@@ -15,7 +15,7 @@ import { RootKeySealer } from '../records/sealer.ts';
  */
 export async function setKeyCacheTtl([duration, ...args]: readonly string[]): Promise<number> {
   if (duration === undefined) throw new Error('usage: hmacd set-key-cache-ttl DURATION');
-  const config = readConfig(process.env, [...args, '--key-cache-ttl', duration], () => {});
+  const config = readConfig(process.env, [...args, '--key-cache-ttl', duration]);
   const { deployment, keyCacheTtl } = config;
   const store = await openRecordStore(config.store, { ...config, ...deployment }, openLog('warn'));
   try {
