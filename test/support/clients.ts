@@ -1,0 +1,71 @@
+import { type Client, Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
+import { createConnectTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
+import { BadRequestSchema, ErrorInfoSchema } from '../../src/gen/google/rpc/error_details_pb.ts';
+import { AliasService } from '../../src/gen/hmacd/v1/alias_pb.ts';
+import { KeyService } from '../../src/gen/hmacd/v1/key_pb.ts';
+import { MacService } from '../../src/gen/hmacd/v1/mac_pb.ts';
+import { createGrpcJsTransport } from './grpc-js-transport.ts';
+
+/** The ways to call a service, as a test names them. */
+export const WIRES = ['gRPC', 'Connect JSON', 'Connect binary', 'gRPC-Web'] as const;
+export type WireName = (typeof WIRES)[number];
+
+/** A client of each service. */
+export interface Clients {
+  readonly mac: Client<typeof MacService>;
+  readonly keys: Client<typeof KeyService>;
+  readonly aliases: Client<typeof AliasService>;
+}
+
+/** Clients by wire of the service at some ports of this machine; closing them closes their connections. */
+export function clientsOf(grpcPort: number, httpPort: number): Readonly<Record<WireName, Clients>> & Disposable {
+  const grpc = createGrpcJsTransport(`127.0.0.1:${grpcPort}`);
+  const baseUrl = `http://127.0.0.1:${httpPort}`;
+  return {
+    gRPC: clientsOver(grpc),
+    'Connect JSON': clientsOver(createConnectTransport({ baseUrl, httpVersion: '1.1' })),
+    'Connect binary': clientsOver(createConnectTransport({ baseUrl, httpVersion: '1.1', useBinaryFormat: true })),
+    'gRPC-Web': clientsOver(createGrpcWebTransport({ baseUrl, httpVersion: '1.1' })),
+    [Symbol.dispose]: () => grpc[Symbol.dispose](),
+  };
+}
+
+function clientsOver(transport: Transport): Clients {
+  return {
+    mac: createClient(MacService, transport),
+    keys: createClient(KeyService, transport),
+    aliases: createClient(AliasService, transport),
+  };
+}
+
+/** What a client is told of a call that failed. */
+export interface Failure {
+  /** Such as `InvalidArgument`. */
+  readonly code: string;
+  readonly message: string;
+  /** The reason of the ErrorInfo, such as `KMS_INVALID_MAC`. */
+  readonly reason: string | undefined;
+  readonly exception: string | undefined;
+  readonly keyArn: string | undefined;
+  /** Each as `field: description`. */
+  readonly violations: readonly string[];
+}
+
+/** The failure that a call ends in; throws when it succeeds. */
+export async function failureOf(call: Promise<unknown>): Promise<Failure> {
+  const error = await call.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof ConnectError)) throw new Error(`the call did not fail as a call: ${String(error)}`);
+  const [info] = error.findDetails(ErrorInfoSchema);
+  const [bad] = error.findDetails(BadRequestSchema);
+  return {
+    code: Code[error.code] ?? String(error.code),
+    message: error.rawMessage,
+    reason: info?.reason,
+    exception: info?.metadata['exception'],
+    keyArn: info?.metadata['keyArn'],
+    violations: (bad?.fieldViolations ?? []).map(({ field, description }) => `${field}: ${description}`),
+  };
+}
