@@ -1,9 +1,5 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { healthcheck } from './commands/healthcheck.ts';
-import { makeRootKey } from './commands/make-root-key.ts';
-import { serve } from './commands/serve.ts';
-import { setKeyCacheTtl } from './commands/set-key-cache-ttl.ts';
 
 const USAGE = `usage: hmacd [serve] [--SETTING VALUE …]          runs the service; HMACD_GRPC_ADDR is --grpc-addr, and so on
        hmacd make-root-key PATH [--if-missing]   makes a root key file
@@ -12,17 +8,18 @@ const USAGE = `usage: hmacd [serve] [--SETTING VALUE …]          runs the serv
        hmacd --version
 `;
 
+/** Runs a command; each is loaded when it is asked for, so that a health check costs little. */
 async function run(args: readonly string[]): Promise<number> {
   const [command, ...others] = args;
   switch (command) {
     case 'serve':
       return await serve(others);
     case 'make-root-key':
-      return makeRootKey(others);
+      return (await import('./commands/make-root-key.ts')).makeRootKey(others);
     case 'set-key-cache-ttl':
-      return await setKeyCacheTtl(others);
+      return await (await import('./commands/set-key-cache-ttl.ts')).setKeyCacheTtl(others);
     case 'healthcheck':
-      return await healthcheck(others);
+      return await (await import('./commands/healthcheck.ts')).healthcheck(others);
     case '--help':
       process.stdout.write(USAGE);
       return 0;
@@ -34,6 +31,10 @@ async function run(args: readonly string[]): Promise<number> {
       process.stderr.write(USAGE);
       return 2;
   }
+}
+
+async function serve(args: readonly string[]): Promise<number> {
+  return await (await import('./commands/serve.ts')).serve(args);
 }
 
 function version(): string {

@@ -40,6 +40,8 @@ export interface Service {
   readonly grpc: GrpcWire;
   readonly http: ConnectWire;
   readonly admin: AdminWire;
+  /** The certificate of the listeners; `undefined` without TLS. */
+  readonly tls: Tls | undefined;
   /** Whether calls are served: says so to `/readyz` and to gRPC's health checks. */
   setServing(serving: boolean): void;
   /** Ends the work in the background, writes what is not written, and lets go of the store. */
@@ -143,6 +145,7 @@ export async function build(
   return {
     grpc,
     http: new ConnectWire(operations, dispatcher, config, tls),
+    tls,
     admin: new AdminWire(metrics, () => wanted && follower.available),
     setServing(serving) {
       wanted = serving;

@@ -1,8 +1,11 @@
 import { parseArgs } from 'node:util';
 import { codeOf } from '../system-error.ts';
-import { makeRootKey as makeFile } from '../records/root-keys.ts';
+import { makeRootKey as makeFile, readRootKeys } from '../records/root-keys.ts';
 
-/** `make-root-key PATH [--if-missing]`: makes a root key file; answers the exit code. */
+/**
+ * `make-root-key PATH [--if-missing]`: makes a root key file, or looks whether the one that is there can be used; answers
+ * the exit code.
+ */
 export function makeRootKey(args: readonly string[]): number {
   const { positionals, values } = parseArgs({
     args: [...args],
@@ -17,7 +20,10 @@ export function makeRootKey(args: readonly string[]): number {
   } catch (error) {
     const code = codeOf(error);
     if (code !== 'EEXIST') throw new Error(`${path} cannot be written: ${code}`, { cause: error });
-    if (values['if-missing']) return 0;
+    if (values['if-missing']) {
+      readRootKeys([path]);
+      return 0;
+    }
     throw new Error(`${path} exists; whatever it sealed would be lost with it`, { cause: error });
   }
 }

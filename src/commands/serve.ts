@@ -70,7 +70,9 @@ function announce(config: Config, listening: Listening, log: Logger): void {
     address === undefined ? [] : [[name, formatAddress(address)]],
   );
   log.info(Object.fromEntries(addresses), 'ready');
-  if (config.seedFile === DEMO_SEED_FILE) process.stdout.write(linesToPaste(listening).join('\n') + '\n');
+  // Others have to know where they reach it, and what it has.
+  if (config.seedFile === DEMO_SEED_FILE && !config.exposed)
+    process.stdout.write(linesToPaste(listening).join('\n') + '\n');
 }
 
 function linesToPaste({ grpc, http }: Listening): string[] {

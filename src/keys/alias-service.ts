@@ -10,7 +10,7 @@ import type {
   ListAliasesRequest,
   UpdateAliasRequest,
 } from '../gen/hmacd/v1/alias_pb.ts';
-import { type Records, createRecord, keepRecord, removeRecord, replaceRecord } from '../records/records.ts';
+import { type Records, keepRecord, putRecord, removeRecord, replaceRecord } from '../records/records.ts';
 import { isAliasName, requireAliasName, requireWritableAliasName } from './alias-name.ts';
 import { algorithmOfKeySpec } from './algorithms.ts';
 import { exists, requireChangeable } from './key.ts';
@@ -49,7 +49,7 @@ export class AliasService {
         [AliasSchema, this.#paths.alias(aliasName)],
         [KeyAliasesSchema, this.#paths.keyAliases(keyId)],
       ]);
-      if (alias !== undefined) {
+      if (alias !== undefined && !(await this.#keys.ended()).has(alias.message.targetKeyId)) {
         const arn = aliasArn(this.#deployment, aliasName);
         throw new KmsError('AlreadyExistsException', `An alias with the name ${arn} already exists`);
       }
@@ -57,7 +57,7 @@ export class AliasService {
       await this.#records.commit(
         [
           keepRecord(key),
-          createRecord(this.#paths.alias(aliasName), AliasSchema, {
+          putRecord(this.#paths.alias(aliasName), alias, AliasSchema, {
             aliasName,
             targetKeyId: keyId,
             creationDate: now,
@@ -113,7 +113,7 @@ export class AliasService {
     const aliasName = requireAliasName(request.aliasName!);
     return await this.#records.untilUncontended(async () => {
       const alias = await this.#records.get(AliasSchema, this.#paths.alias(aliasName));
-      if (alias === undefined) {
+      if (alias === undefined || (await this.#keys.ended()).has(alias.message.targetKeyId)) {
         // Whoever deleted it may be waiting still: that it is gone is not said before it is true everywhere.
         await this.#records.settled();
         throw this.#notFound(aliasName);
@@ -137,8 +137,10 @@ export class AliasService {
             (alias) => alias.aliasName > after,
           );
     const { page, truncated } = pageOf(found, limit);
+    const ended = await this.#keys.ended();
+    const listed = page.filter((alias) => !ended.has(alias.targetKeyId));
     return {
-      aliases: page.map((alias) => ({
+      aliases: listed.map((alias) => ({
         aliasName: alias.aliasName,
         aliasArn: aliasArn(this.#deployment, alias.aliasName),
         targetKeyId: alias.targetKeyId,

@@ -57,15 +57,14 @@ export class KeyDeletion {
    * @returns how many keys it destroyed
    */
   async sweep(): Promise<number> {
-    const prefix = this.#paths.pendingDeletions;
-    const ended = prefix + new Date(this.#clock.now()).toISOString();
+    const ended = this.#paths.pendingDeletionsUntil(this.#clock.now());
     let destroyed = 0;
     for (let after = ''; !this.#closed;) {
-      const found = await this.#records.listPaths(prefix, after, BATCH);
+      const found = await this.#records.listPaths(this.#paths.pendingDeletions, after, BATCH);
       for (const index of found) {
-        if (index.path > `${ended}/~`) return destroyed;
+        if (index.path > ended) return destroyed;
         try {
-          const keyId = index.path.slice(index.path.lastIndexOf('/') + 1);
+          const keyId = this.#paths.keyIdOfPendingDeletion(index.path);
           if (await this.#records.untilUncontended(() => this.#destroy(keyId))) destroyed++;
           await this.#removeUnder(keyId);
           await this.#records.commit([removeRecord(index)], 'adds');

@@ -47,6 +47,15 @@ export class KeyPaths {
     return `${this.pendingDeletions}${date.toISOString()}/${keyId}`;
   }
 
+  /** The greatest path of a pending deletion at a time or before it. */
+  pendingDeletionsUntil(time: number): string {
+    return this.pendingDeletion(new Date(time), '~');
+  }
+
+  keyIdOfPendingDeletion(path: string): string {
+    return path.slice(path.lastIndexOf('/') + 1);
+  }
+
   /** Of the tombstone of a key. */
   destroyedKey(keyId: string): string {
     return `${this.#account}/destroyed/${keyId}`;

@@ -9,6 +9,9 @@ import { exists } from './key.ts';
 import type { KeyPaths } from './key-paths.ts';
 import { aliasNotFound, keyNotFound, parseKeyReference } from './key-reference.ts';
 
+/** How many ended keys are looked up at once. */
+const ENDED_PAGE = 50;
+
 /** A key's record. */
 export type KeyEntry = Entry<typeof KeySchema>;
 
@@ -48,6 +51,22 @@ export class KeyReader {
     const alias = await this.#records.get(AliasSchema, this.#paths.alias(parsed.aliasName));
     if (alias === undefined) throw notFound();
     return await this.#read(alias.message.targetKeyId, call, notFound);
+  }
+
+  /**
+   * The key IDs of the keys that are no more, and whose records and aliases are still to be swept away: mostly none. A
+   * list leaves them out.
+   */
+  async ended(): Promise<ReadonlySet<string>> {
+    const keyIds = new Set<string>();
+    const now = this.#paths.pendingDeletionsUntil(this.#clock.now());
+    for (let after = ''; ;) {
+      const found = await this.#records.listPaths(this.#paths.pendingDeletions, after, ENDED_PAGE);
+      const ended = found.filter(({ path }) => path <= now);
+      for (const { path } of ended) keyIds.add(this.#paths.keyIdOfPendingDeletion(path));
+      if (ended.length < ENDED_PAGE) return keyIds;
+      after = ended.at(-1)!.path;
+    }
   }
 
   async #read(keyId: string, call: Call, notFound: () => Error): Promise<KeyEntry> {

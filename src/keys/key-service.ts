@@ -73,11 +73,15 @@ export class KeyService {
   async listKeys(request: ListKeysRequest) {
     const limit = request.limit ?? 100;
     const after = this.#paths.key(nameOfMarker(request.marker, isKeyId));
-    const found = await this.#records.listPaths(this.#paths.keys, after, limit + 1);
+    const [found, ended] = await Promise.all([
+      this.#records.listPaths(this.#paths.keys, after, limit + 1),
+      this.#keys.ended(),
+    ]);
     const keyIds = found.map(({ path }) => path.slice(this.#paths.keys.length));
     const { page, truncated } = pageOf(keyIds, limit);
+    const listed = page.filter((keyId) => !ended.has(keyId));
     return {
-      keys: page.map((keyId) => ({ keyId, keyArn: keyArn(this.#deployment, keyId) })),
+      keys: listed.map((keyId) => ({ keyId, keyArn: keyArn(this.#deployment, keyId) })),
       ...(truncated && { nextMarker: markerAfter(page.at(-1)!) }),
       truncated,
     };

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { codeOf } from '../system-error.ts';
 import type { RecordStore } from './record-store.ts';
-import type { RedisLog } from './redis-durability.ts';
+import type { RedisLog } from './durable-redis.ts';
 import { openRedisRecordStore } from './redis-record-store.ts';
 import { describeTarget, type RedisTarget } from './redis-target.ts';
 import { openSqliteRecordStore } from './sqlite-record-store.ts';

@@ -9,8 +9,9 @@ import {
   type RecordStore,
   type StoredRecord,
 } from './record-store.ts';
-import { DurableRedis, type RedisLog } from './redis-durability.ts';
-import { describeTarget, isRedisReply, redactRedisError, type RedisTarget } from './redis-target.ts';
+import { DurableRedis, type RedisLog } from './durable-redis.ts';
+import { isRedisReply, redactRedisError } from './redis-connection.ts';
+import { describeTarget, type RedisTarget } from './redis-target.ts';
 
 const COMMIT_SCRIPT = readFileSync(new URL('commit.lua', import.meta.url), 'utf8');
 const COMMIT_SCRIPT_SHA = createHash('sha1').update(COMMIT_SCRIPT).digest('hex');

@@ -50,6 +50,8 @@ export class ConnectWire implements Listener {
       connect: true,
       grpcWeb: true,
       grpc: tls !== undefined,
+      // A member that is misspelt, or an enum's value that is unknown, must not pass for one that was left out.
+      jsonOptions: { ignoreUnknownFields: false },
       readMaxBytes: MAX_REQUEST,
       // What is compressed has to be inflated before it is known who sent it; requests are small.
       acceptCompression: [],

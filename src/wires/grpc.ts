@@ -13,6 +13,7 @@ import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import { CallFailure, type Codec, type Dispatcher } from '../calls/dispatcher.ts';
 import { type Operation, toMessage } from '../calls/operation.ts';
+import { file_google_rpc_error_details } from '../gen/google/rpc/error_details_pb.ts';
 import { StatusSchema } from '../gen/google/rpc/status_pb.ts';
 import type { Address, Listener } from './listener.ts';
 import { statusOf } from './statuses.ts';
@@ -55,8 +56,9 @@ export class GrpcWire implements Listener {
     this.#health = new HealthImplementation(Object.fromEntries(this.#services.map((name) => [name, 'NOT_SERVING'])));
     this.#health.addToServer(this.#server);
     if (reflection) {
+      // With the messages of error details, so that a client that reflects can show them.
       const files = [...byService.keys()].map((service) => service.file);
-      new ReflectionService(packageOf(files)).addToServer(this.#server);
+      new ReflectionService(packageOf([...files, file_google_rpc_error_details])).addToServer(this.#server);
     }
   }
 

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { StoreUnavailableError } from './record-store.ts';
-import { connectToPrimary, describeTarget, isRedisReply, redactRedisError, type RedisAccess } from './redis-target.ts';
+import { connectToPrimary, isRedisReply, redactRedisError, type RedisAccess } from './redis-connection.ts';
+import { describeTarget } from './redis-target.ts';
 
 /** A logger such as pino's. */
 export interface RedisLog {
