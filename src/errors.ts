@@ -52,3 +52,12 @@ export function validationError(violations: readonly FieldViolation[]): KmsError
   const descriptions = violations.map((violation) => violation.description).join('; ');
   return new KmsError('ValidationException', `${count}: ${descriptions}`, violations);
 }
+
+/** The most characters of a caller's own text that an error repeats: an error has to fit into the trailers of a call. */
+const ECHO = 256;
+
+/** A caller's own text, as an error may repeat it. */
+export function shortened(text: string): string {
+  // Cut inside a surrogate pair it would be ill-formed, and could not be sent.
+  return text.length <= ECHO ? text : `${text.slice(0, ECHO).toWellFormed()}…`;
+}

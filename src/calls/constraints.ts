@@ -1,7 +1,5 @@
 import type { DescEnum } from '@bufbuild/protobuf';
-
-/** The most characters of a caller's own value that an error repeats: an error has to fit into the trailers of a call. */
-const ECHO = 256;
+import { shortened } from '../errors.ts';
 
 /** What is wrong with a value: the rest of AWS's sentence after the value, and the value itself where it may be shown. */
 interface Failure {
@@ -99,5 +97,5 @@ function lengthFailure(length: number, least: number, most: number): string | un
 }
 
 function quoted(value: string): string {
-  return value.length <= ECHO ? `'${value}'` : `'${value.slice(0, ECHO)}…'`;
+  return `'${shortened(value)}'`;
 }

@@ -89,12 +89,14 @@ function linesToPaste({ grpc, http }: Listening): string[] {
 
 /** Drains listeners, and breaks off what is still under way after the grace period. */
 async function drain(listeners: readonly Listener[], grace: number, log: Logger): Promise<void> {
-  const late = setTimeout(() => {
-    if (grace > 0) log.warn(`calls were still under way after ${grace}ms, and were broken off`);
-    for (const listener of listeners) listener.close();
-  }, grace);
-  await Promise.all(listeners.map((listener) => listener.drain()));
-  clearTimeout(late);
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, grace);
+  const drained = Promise.all(listeners.map((listener) => listener.drain())).then(() => true);
+  const inTime = await Promise.race([drained, late.promise.then(() => false)]);
+  clearTimeout(timer);
+  if (inTime) return;
+  if (grace > 0) log.warn(`calls were still under way after ${grace}ms, and were broken off`);
+  for (const listener of listeners) listener.close();
 }
 
 /** The first signal stops the service, a second one ends the process at once. */

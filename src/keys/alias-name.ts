@@ -1,16 +1,22 @@
 import { KmsError } from '../errors.ts';
 
+/** Names that begin so are AWS's own. */
+const RESERVED = 'alias/aws/';
+
 /** Whether a text can be the name of an alias: `alias/` and at least one character. */
 export function isAliasName(text: string): boolean {
   return text.length <= 256 && /^alias\/[a-zA-Z0-9/_-]+$/.test(text);
 }
 
 /**
- * Demands that a text, which has no other characters than the contract allows, is the name of an alias.
+ * Demands that a text, which has no other characters than the contract allows, is the name of an alias that an account
+ * may give, move and delete.
  *
- * @throws KmsError ValidationException without the prefix; InvalidAliasNameException with a colon, or without a name
+ * @throws KmsError NotAuthorizedException for a name that is reserved for AWS, ValidationException without the prefix,
+ *   InvalidAliasNameException with a colon or without a name
  */
 export function requireAliasName(text: string): string {
+  if (text.startsWith(RESERVED)) throw new KmsError('NotAuthorizedException');
   if (!text.startsWith('alias/')) {
     throw new KmsError(
       'ValidationException',
@@ -23,17 +29,7 @@ export function requireAliasName(text: string): string {
   return text;
 }
 
-/**
- * Demands that a text is a name that an account may give and move.
- *
- * @throws KmsError NotAuthorizedException for a name that is reserved for AWS; else like `requireAliasName`
- */
-export function requireWritableAliasName(text: string): string {
-  if (text.startsWith('alias/aws/')) throw new KmsError('NotAuthorizedException');
-  return requireAliasName(text);
-}
-
 /** Whether a text can be the name of an alias that an account gives. */
 export function isWritableAliasName(text: string): boolean {
-  return isAliasName(text) && !text.startsWith('alias/aws/');
+  return isAliasName(text) && !text.startsWith(RESERVED);
 }

@@ -11,7 +11,7 @@ import type {
   UpdateAliasRequest,
 } from '../gen/hmacd/v1/alias_pb.ts';
 import { type Records, keepRecord, putRecord, removeRecord, replaceRecord } from '../records/records.ts';
-import { isAliasName, requireAliasName, requireWritableAliasName } from './alias-name.ts';
+import { isAliasName, requireAliasName } from './alias-name.ts';
 import { algorithmOfKeySpec } from './algorithms.ts';
 import { exists, requireChangeable } from './key.ts';
 import { withAlias, withoutAlias } from './key-aliases.ts';
@@ -40,7 +40,7 @@ export class AliasService {
   }
 
   async createAlias(request: CreateAliasRequest, call: Call) {
-    const aliasName = requireWritableAliasName(request.aliasName!);
+    const aliasName = requireAliasName(request.aliasName!);
     return await this.#records.untilUncontended(async () => {
       const key = await this.#keys.byId(request.targetKeyId!, call);
       requireChangeable(key.message, call.keyArn!);
@@ -72,7 +72,7 @@ export class AliasService {
   }
 
   async updateAlias(request: UpdateAliasRequest, call: Call) {
-    const aliasName = requireWritableAliasName(request.aliasName!);
+    const aliasName = requireAliasName(request.aliasName!);
     return await this.#records.untilUncontended(async () => {
       const alias = await this.#records.get(AliasSchema, this.#paths.alias(aliasName));
       if (alias === undefined) throw this.#notFound(aliasName);

@@ -1,5 +1,5 @@
 import { type Deployment, keyArn } from '../arn.ts';
-import { KmsError } from '../errors.ts';
+import { KmsError, shortened } from '../errors.ts';
 
 /** What a `key_id` of a request names: a key, an alias, or something in another account. */
 export type KeyReference =
@@ -24,14 +24,14 @@ export function isKeyId(text: string): boolean {
 export function parseKeyReference(text: string, deployment: Deployment): KeyReference {
   if (text.startsWith('alias/')) return { kind: 'alias', aliasName: text };
   if (isKeyId(text)) return { kind: 'key', keyId: text };
-  if (!text.startsWith('arn:')) throw new KmsError('NotFoundException', `Invalid keyId '${text}'`);
+  if (!text.startsWith('arn:')) throw new KmsError('NotFoundException', `Invalid keyId '${shortened(text)}'`);
   const [, partition, region, accountId, keyId, aliasName] = ARN.exec(text) ?? [];
-  if (partition !== deployment.partition) throw new KmsError('NotFoundException', `Invalid arn ${text}`);
-  if (region !== deployment.region) throw new KmsError('NotFoundException', `Invalid arn ${region}`);
+  if (partition !== deployment.partition) throw new KmsError('NotFoundException', `Invalid arn ${shortened(text)}`);
+  if (region !== deployment.region) throw new KmsError('NotFoundException', `Invalid arn ${shortened(region ?? '')}`);
   if (accountId !== deployment.accountId) return { kind: 'foreign' };
   if (aliasName !== undefined) return { kind: 'alias', aliasName };
   if (keyId !== undefined && isKeyId(keyId)) return { kind: 'key', keyId };
-  throw new KmsError('NotFoundException', `Invalid keyId '${keyId}'`);
+  throw new KmsError('NotFoundException', `Invalid keyId '${shortened(keyId ?? '')}'`);
 }
 
 /** The error for a key of this account that is not there. */
@@ -41,5 +41,5 @@ export function keyNotFound(deployment: Deployment, keyId: string): KmsError {
 
 /** The error for an alias of this account that is not there. */
 export function aliasNotFound(aliasArn: string): KmsError {
-  return new KmsError('NotFoundException', `Alias ${aliasArn} is not found.`);
+  return new KmsError('NotFoundException', `Alias ${shortened(aliasArn)} is not found.`);
 }

@@ -1,6 +1,14 @@
 import type { Message } from '@bufbuild/protobuf';
-import { ConnectError, type ConnectRouter, cors, createContextKey, createContextValues } from '@connectrpc/connect';
-import { connectNodeAdapter } from '@connectrpc/connect-node';
+import {
+  ConnectError,
+  type ConnectRouter,
+  cors,
+  createConnectRouter,
+  createContextKey,
+  createContextValues,
+} from '@connectrpc/connect';
+import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
+import type { UniversalHandler } from '@connectrpc/connect/protocol';
 import type { Wire } from '../access/call.ts';
 import { type Arrival, CallFailure, type Codec, type Dispatcher } from '../calls/dispatcher.ts';
 import { type Operation, toMessage } from '../calls/operation.ts';
@@ -8,6 +16,7 @@ import { HttpListener, type HttpRequest, type HttpResponse, respond } from './ht
 import type { Address, Listener } from './listener.ts';
 import { statusOf } from './statuses.ts';
 import type { Tls } from './tls.ts';
+import { type Withheld, withholdBody } from './withheld-body.ts';
 
 /** The longest request, in bytes: more than the longest that is within its limits, in JSON. */
 const MAX_REQUEST = 256 * 1_024;
@@ -18,6 +27,7 @@ const exchangeKey = createContextKey<Exchange | undefined>(undefined);
 /** A request under way. */
 interface Exchange {
   readonly arrival: Arrival;
+  withheld: Withheld | undefined;
   /** Whether the dispatcher has seen it; a body that does not decode never gets that far. */
   dispatched: boolean;
 }
@@ -43,25 +53,27 @@ export class ConnectWire implements Listener {
     this.#operations = new Map(
       operations.map((operation) => [`/${operation.method.parent.typeName}/${operation.method.name}`, operation]),
     );
-    const exchanges = new WeakMap<object, Exchange>();
-    const serve = connectNodeAdapter({
-      routes: (router) => this.#route(router),
-      contextValues: (request) => createContextValues().set(exchangeKey, exchanges.get(request)),
+    const router = createConnectRouter({
       connect: true,
       grpcWeb: true,
       grpc: tls !== undefined,
-      // A member that is misspelt, or an enum's value that is unknown, must not pass for one that was left out.
-      jsonOptions: { ignoreUnknownFields: false },
       readMaxBytes: MAX_REQUEST,
       // What is compressed has to be inflated before it is known who sent it; requests are small.
       acceptCompression: [],
     });
+    this.#route(router);
+    const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
     this.#listener = new HttpListener((request, response) => {
       if (!this.#admits(request, response)) return;
-      const exchange = { arrival: arrivalOf(request), dispatched: false };
-      exchanges.set(request, exchange);
+      const handler = handlers.get(request.url?.split('?')[0] ?? '');
+      if (handler === undefined) {
+        respond(response, 404, {});
+        return;
+      }
+      const exchange: Exchange = { arrival: arrivalOf(request), withheld: undefined, dispatched: false };
       response.once('close', () => this.#closed(request, response, exchange));
-      serve(request, response);
+      // What fails here is no call: the client went away, or sent what is no request. Calls tell their own failures.
+      serve(handler, exchange, request, response).catch(() => response.destroy());
     }, tls);
   }
 
@@ -79,16 +91,16 @@ export class ConnectWire implements Listener {
 
   #route(router: ConnectRouter): void {
     for (const operation of this.#operations.values()) {
-      // Bodies arrive decoded; answers leave as messages.
-      const codec: Codec<object, Message> = {
-        decode: (request) => request,
+      // Bodies are decoded here; answers leave as messages.
+      const codec: Codec<Withheld, Message> = {
+        decode: (withheld) => withheld.decode(operation.method.input),
         encode: (answer) => toMessage(operation, answer),
       };
-      router.rpc(operation.method, async (request, context) => {
+      router.rpc(operation.method, async (_, context) => {
         const exchange = context.values.get(exchangeKey)!;
         exchange.dispatched = true;
         try {
-          return await this.#dispatcher.dispatch(operation, exchange.arrival, codec, request);
+          return await this.#dispatcher.dispatch(operation, exchange.arrival, codec, exchange.withheld!);
         } catch (failure) {
           throw toConnectError(failure);
         }
@@ -124,6 +136,18 @@ export class ConnectWire implements Listener {
     if (operation === undefined || exchange.dispatched || request.method !== 'POST') return;
     if (response.statusCode !== 415) this.#dispatcher.undecoded(operation, exchange.arrival);
   }
+}
+
+async function serve(
+  handler: UniversalHandler,
+  exchange: Exchange,
+  request: HttpRequest,
+  response: HttpResponse,
+): Promise<void> {
+  const contextValues = createContextValues().set(exchangeKey, exchange);
+  const universal = universalRequestFromNodeRequest(request, response, undefined, contextValues);
+  exchange.withheld = await withholdBody(universal, MAX_REQUEST);
+  await universalResponseToNodeResponse(await handler(exchange.withheld.request), response);
 }
 
 function arrivalOf(request: HttpRequest): Arrival {

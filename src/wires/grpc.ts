@@ -1,3 +1,4 @@
+import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { create, type DescFile, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { anyPack, FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import {
@@ -17,6 +18,7 @@ import { file_google_rpc_error_details } from '../gen/google/rpc/error_details_p
 import { StatusSchema } from '../gen/google/rpc/status_pb.ts';
 import type { Address, Listener } from './listener.ts';
 import { statusOf } from './statuses.ts';
+import { connectionsOf, listenOn } from './tcp-server.ts';
 import type { Tls } from './tls.ts';
 
 /** The longest request, in bytes: more than the longest that is within its limits. */
@@ -37,7 +39,8 @@ const OPTIONS = {
 /** The gRPC listener: the operations, health, and reflection. */
 export class GrpcWire implements Listener {
   readonly #server = new Server(OPTIONS);
-  readonly #credentials: ServerCredentials;
+  readonly #listener: NetServer;
+  readonly #sockets: ReadonlySet<Socket>;
   readonly #services: readonly string[];
   readonly #health: HealthImplementation;
 
@@ -47,7 +50,10 @@ export class GrpcWire implements Listener {
     { reflection }: { reflection: boolean },
     tls: Tls | undefined,
   ) {
-    this.#credentials = tls?.grpcCredentials ?? ServerCredentials.createInsecure();
+    // Connections are taken here and handed on: grpc-js itself, with channelz off, could never break them off.
+    const injector = this.#server.createConnectionInjector(tls?.grpcCredentials ?? ServerCredentials.createInsecure());
+    this.#listener = createServer({ noDelay: true }, (socket) => injector.injectConnection(socket));
+    this.#sockets = connectionsOf(this.#listener);
     const byService = Map.groupBy(operations, (operation) => operation.method.parent);
     for (const own of byService.values()) {
       this.#server.addService(definitionOf(own), implementationOf(own, dispatcher));
@@ -67,22 +73,18 @@ export class GrpcWire implements Listener {
     for (const name of this.#services) this.#health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
   }
 
-  async listen({ host, port }: Address): Promise<number> {
-    const name = host.includes(':') ? `[${host}]` : host;
-    return await new Promise((resolve, reject) => {
-      this.#server.bindAsync(`${name}:${port}`, this.#credentials, (error, bound) => {
-        if (error === null) resolve(bound);
-        else reject(error);
-      });
-    });
+  async listen(address: Address): Promise<number> {
+    return await listenOn(this.#listener, address);
   }
 
   async drain(): Promise<void> {
-    await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    const closed = new Promise<void>((resolve) => this.#listener.close(() => resolve()));
+    const shut = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    await Promise.all([closed, shut]);
   }
 
   close(): void {
-    this.#server.forceShutdown();
+    for (const socket of this.#sockets) socket.destroy();
   }
 }
 

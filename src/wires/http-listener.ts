@@ -8,6 +8,7 @@ import {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Address, Listener } from './listener.ts';
+import { connectionsOf, listenOn } from './tcp-server.ts';
 import type { Tls } from './tls.ts';
 
 /** A request of either version of HTTP. */
@@ -34,7 +35,7 @@ export function respond(
 /** A listener for HTTP/1.1, and with TLS for HTTP/2 too. */
 export class HttpListener implements Listener {
   readonly #server: Server | Http2SecureServer;
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets: ReadonlySet<Socket>;
   readonly #sessions = new Set<Http2Session>();
 
   constructor(handle: (request: HttpRequest, response: HttpResponse) => void, tls?: Tls) {
@@ -50,22 +51,11 @@ export class HttpListener implements Listener {
       });
       this.#server = server;
     }
-    this.#server.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-    });
+    this.#sockets = connectionsOf(this.#server);
   }
 
-  async listen({ host, port }: Address): Promise<number> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(port, host, () => {
-        this.#server.off('error', reject);
-        resolve();
-      });
-    });
-    const address = this.#server.address();
-    return typeof address === 'object' && address !== null ? address.port : port;
+  async listen(address: Address): Promise<number> {
+    return await listenOn(this.#server, address);
   }
 
   async drain(): Promise<void> {

@@ -46,7 +46,10 @@ export async function startLink(server: { host: string; port: number }): Promise
     port: (listener.address() as AddressInfo).port,
     cut(how = 'end') {
       state = 'cut';
-      for (const socket of sockets) how === 'reset' ? socket.resetAndDestroy() : socket.destroy();
+      for (const socket of sockets) {
+        if (how === 'reset') socket.resetAndDestroy();
+        else socket.destroy();
+      }
     },
     silence() {
       state = 'silent';

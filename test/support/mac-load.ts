@@ -5,7 +5,7 @@ import { failureOf } from './clients.ts';
 export interface MacCall {
   /** For messages of tests. */
   readonly name: string;
-  make(): Promise<{ readonly keyId: string }>;
+  readonly make: () => Promise<{ readonly keyId: string }>;
 }
 
 /** A call that has ended. Times are by `performance.now()`. */

@@ -38,7 +38,7 @@ async function startWithTls(settings: Readonly<Record<string, string>> = {}): Pr
     authority,
     client: await authority.issue('client'),
     running,
-    path: folder.path,
+    path: (name) => folder.path(name),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -62,7 +62,7 @@ describe('TLS', () => {
   test('serves every protocol', async () => {
     await using setup = await startWithTls();
     for (const [name, client] of Object.entries(clients(setup))) {
-      expect((await client.generateMac(GENERATE)).mac, name).toHaveLength(32);
+      expect([name, (await client.generateMac(GENERATE)).mac.length]).toEqual([name, 32]);
     }
   });
 
@@ -72,14 +72,14 @@ describe('TLS', () => {
       MacService,
       createConnectTransport({ baseUrl: `http://localhost:${setup.running.httpPort}`, httpVersion: '1.1' }),
     );
-    await expect(plain.generateMac(GENERATE)).rejects.toThrow();
-    await expect(setup.running.clients.gRPC.mac.generateMac(GENERATE)).rejects.toThrow();
+    expect(await fails(plain.generateMac(GENERATE))).toBe(true);
+    expect(await fails(setup.running.clients.gRPC.mac.generateMac(GENERATE))).toBe(true);
   });
 
   test('asks for a client certificate, and goes on without one unless it is required', async () => {
     await using setup = await startWithTls({ TLS_CLIENT_CA_FILE: 'ca.pem' });
     for (const [name, client] of Object.entries(clients(setup))) {
-      expect((await client.generateMac(GENERATE)).mac, name).toHaveLength(32);
+      expect([name, (await client.generateMac(GENERATE)).mac.length]).toEqual([name, 32]);
     }
   });
 
@@ -88,11 +88,11 @@ describe('TLS', () => {
     const stranger = await (await makeAuthority()).issue('stranger');
     for (const own of [undefined, stranger]) {
       for (const [name, client] of Object.entries(clients(setup, own))) {
-        await expect(client.generateMac(GENERATE), name).rejects.toThrow();
+        expect([name, await fails(client.generateMac(GENERATE))]).toEqual([name, true]);
       }
     }
     for (const [name, client] of Object.entries(clients(setup, setup.client))) {
-      expect((await client.generateMac(GENERATE)).mac, name).toHaveLength(32);
+      expect([name, (await client.generateMac(GENERATE)).mac.length]).toEqual([name, 32]);
     }
   });
 
@@ -105,7 +105,7 @@ describe('TLS', () => {
         .end();
     });
     expect(status).toBe(421);
-    await expect(clients(setup)['Connect over HTTP/2'].generateMac(GENERATE)).rejects.toThrow();
+    expect(await fails(clients(setup)['Connect over HTTP/2'].generateMac(GENERATE))).toBe(true);
   });
 });
 
@@ -136,6 +136,13 @@ describe('the certificate', () => {
     expect(() => new Tls({ ...files, keyFile: folder.path('none') }, () => {})).toThrow(/none cannot be read: ENOENT/);
   });
 });
+
+async function fails(call: Promise<unknown>): Promise<boolean> {
+  return await call.then(
+    () => false,
+    () => true,
+  );
+}
 
 async function commonNameAt(port: number, authority: Authority): Promise<unknown> {
   return await new Promise((resolve, reject) => {

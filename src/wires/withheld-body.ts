@@ -1,0 +1,88 @@
+import { type DescMessage, fromBinary, fromJsonString } from '@bufbuild/protobuf';
+import type { UniversalServerRequest } from '@connectrpc/connect/protocol';
+
+/** A request, and its body for whoever decodes it. */
+export interface Withheld {
+  /** The request as it was; with an empty message for a body, if that is withheld. */
+  readonly request: UniversalServerRequest;
+  /** Decodes the body; throws anything when it is no such message. */
+  readonly decode: (input: DescMessage) => object;
+}
+
+/** How a body holds a message: framed as in gRPC or not, in JSON or binary. */
+interface Format {
+  readonly framed: boolean;
+  readonly json: boolean;
+}
+
+/** The length of what stands before a message in gRPC and gRPC-Web: whether it is compressed, and its length. */
+const FRAME_HEADER = 5;
+
+const TEXT = new TextDecoder('utf-8', { fatal: true });
+
+/**
+ * Takes the body out of a request and puts an empty message in its place, so that it is decoded where its errors are
+ * told as on every wire: connect-node would tell them otherwise, and quote the body. What is no message at all (too long,
+ * compressed, framed wrongly) is left to connect-node.
+ *
+ * @param most the longest message, in bytes
+ */
+export async function withholdBody(request: UniversalServerRequest, most: number): Promise<Withheld> {
+  const format = formatOf(request.header.get('content-type') ?? '');
+  const tooLong = Number(request.header.get('content-length') ?? 0) > most + FRAME_HEADER;
+  const compressed = request.header.has('content-encoding');
+  if (format === undefined || tooLong || compressed || request.method !== 'POST') return leave(request);
+  const source = (request.body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for (let next = await source.next(); next.done !== true; next = await source.next()) {
+    chunks.push(next.value);
+    length += next.value.length;
+    if (length > most + FRAME_HEADER) return leave({ ...request, body: again(chunks, source) });
+  }
+  const body = Buffer.concat(chunks);
+  if (format.framed ? !isOnePlainFrame(body, most) : body.length > most) {
+    return leave({ ...request, body: again([body]) });
+  }
+  const header = new Headers(request.header);
+  header.delete('content-length');
+  const message = format.framed ? body.subarray(FRAME_HEADER) : body;
+  return {
+    request: { ...request, header, body: again([emptyBody(format)]) },
+    decode: (input) => (format.json ? fromJsonString(input, TEXT.decode(message)) : fromBinary(input, message)),
+  };
+}
+
+function formatOf(contentType: string): Format | undefined {
+  const [, grpc, type] = /^application\/(?:(grpc(?:-web)?)(?:\+)?)?(json|proto)?(?:;|$)/.exec(contentType) ?? [];
+  if (grpc === undefined && type === undefined) return undefined;
+  return { framed: grpc !== undefined, json: type === 'json' };
+}
+
+function leave(request: UniversalServerRequest): Withheld {
+  return { request, decode: nothingToDecode };
+}
+
+function nothingToDecode(): never {
+  throw new Error('the body was not withheld');
+}
+
+function isOnePlainFrame(body: Buffer, most: number): boolean {
+  if (body.length < FRAME_HEADER || body[0] !== 0) return false;
+  const length = body.readUInt32BE(1);
+  return length <= most && body.length === FRAME_HEADER + length;
+}
+
+function emptyBody({ framed, json }: Format): Uint8Array {
+  const message = Buffer.from(json ? '{}' : '');
+  if (!framed) return message;
+  const header = Buffer.alloc(FRAME_HEADER);
+  header.writeUInt32BE(message.length, 1);
+  return Buffer.concat([header, message]);
+}
+
+async function* again(chunks: readonly Uint8Array[], rest?: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* chunks;
+  if (rest === undefined) return;
+  for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
+}
