@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Deployment } from './arn.ts';
 import type { StoreTarget } from './records/open-record-store.ts';
@@ -43,7 +44,7 @@ export class ConfigError extends Error {
 }
 
 /** The seed of a service that was given none: `alias/demo`. */
-export const DEMO_SEED_FILE = new URL('./keys/demo-seed.yaml', import.meta.url).pathname;
+export const DEMO_SEED_FILE = fileURLToPath(new URL('./keys/demo-seed.yaml', import.meta.url));
 
 /** One setting: its variable's name without `HMACD_`, its default, and how its text is read. */
 interface Setting<V> {

@@ -90,7 +90,11 @@ export async function build(
     }),
     (opened) => opened.close(),
   );
-  const records = new Records(store, sealer, follower, clock);
+  const metrics = new Metrics(() => follower.available);
+  const records = new Records(store, sealer, follower, clock, (error) => {
+    metrics.damagedRecord();
+    log.error({ err: error }, 'a record is damaged');
+  });
   const rootKeyIds = rootKeys.map((rootKey) => rootKey.id.toString('hex'));
   await agreeOnDeployment(records, store, config, rootKeyIds);
   follower.listen({
@@ -101,7 +105,6 @@ export async function build(
   });
 
   const paths = new KeyPaths(deployment.accountId);
-  const metrics = new Metrics(() => follower.available);
   const cache = new KeyCache(records, follower, deployment, paths, clock, metrics, CACHE_CAPACITY);
   await follower.start();
   await plantSeed(seed, records, paths, clock);

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { codeOf } from '../system-error.ts';
 import { makeRootKey as makeFile, readRootKeys } from '../records/root-keys.ts';
@@ -19,7 +20,7 @@ export function makeRootKey(args: readonly string[]): number {
     return 0;
   } catch (error) {
     const code = codeOf(error);
-    if (code !== 'EEXIST') throw new Error(`${path} cannot be written: ${code}`, { cause: error });
+    if (code !== 'EEXIST' || !existsSync(path)) throw new Error(`${path} cannot be written: ${code}`, { cause: error });
     if (values['if-missing']) {
       readRootKeys([path]);
       return 0;

@@ -132,13 +132,13 @@ export class AliasService {
     const after = nameOfMarker(request.marker, isAliasName);
     const found =
       request.keyId === undefined
-        ? await this.#aliasesAfter(after, limit + 1)
-        : (await this.#aliasesOfKey(await this.#keys.byId(request.keyId, call))).filter(
-            (alias) => alias.aliasName > after,
-          );
+        ? await this.#records.list(AliasSchema, this.#paths.aliases, this.#paths.alias(after), limit + 1)
+        : await this.#aliasesOfKey(await this.#keys.byId(request.keyId, call), after);
     const { page, truncated } = pageOf(found, limit);
     const ended = await this.#keys.ended();
-    const listed = page.filter((alias) => !ended.has(alias.targetKeyId));
+    const listed = page.flatMap(({ message }) =>
+      message === undefined || ended.has(message.targetKeyId) ? [] : [message],
+    );
     return {
       aliases: listed.map((alias) => ({
         aliasName: alias.aliasName,
@@ -147,23 +147,20 @@ export class AliasService {
         creationDate: alias.creationDate,
         lastUpdatedDate: alias.lastUpdatedDate,
       })),
-      ...(truncated && { nextMarker: markerAfter(page.at(-1)!.aliasName) }),
+      ...(truncated && { nextMarker: markerAfter(this.#paths.aliasNameOf(page.at(-1)!.path)) }),
       truncated,
     };
   }
 
-  async #aliasesAfter(after: string, limit: number): Promise<Alias[]> {
-    const entries = await this.#records.list(AliasSchema, this.#paths.aliases, this.#paths.alias(after), limit);
-    return entries.map((entry) => entry.message);
-  }
-
-  async #aliasesOfKey(key: KeyEntry): Promise<Alias[]> {
+  async #aliasesOfKey(key: KeyEntry, after: string) {
     const { keyId } = key.message;
     const aliases = await this.#records.get(KeyAliasesSchema, this.#paths.keyAliases(keyId));
-    const names = aliases?.message.aliasNames ?? [];
-    const entries = await this.#records.getMany(names.map((name) => [AliasSchema, this.#paths.alias(name)] as const));
-    // One that was deleted or moved since is no alias of this key any more.
-    return entries.flatMap((entry) => (entry?.message.targetKeyId === keyId ? [entry.message] : []));
+    const names = (aliases?.message.aliasNames ?? []).filter((name) => name > after);
+    const paths = names.map((name) => this.#paths.alias(name));
+    // One that was moved since is no alias of this key any more.
+    return (await this.#records.find(AliasSchema, paths)).filter(
+      ({ message }) => message === undefined || message.targetKeyId === keyId,
+    );
   }
 
   #notFound(aliasName: string): KmsError {

@@ -1,7 +1,8 @@
-import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import { timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Clock } from '../clock.ts';
 import { AliasSchema, DestroyedKeySchema, KeyAliasesSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import { KeyState } from '../gen/hmacd/v1/key_pb.ts';
+import { ConflictError } from '../records/record-store.ts';
 import { type Change, createRecord, type Records, removeRecord } from '../records/records.ts';
 import type { KeyPaths } from './key-paths.ts';
 
@@ -27,7 +28,7 @@ export class KeyDeletion {
   #sweeping: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  /** @param onFailure told when a key, or at `undefined` key the whole sweep, failed; it is tried again at the next sweep */
+  /** @param onFailure told when a key could not be destroyed, or the whole sweep failed; the next sweep tries again */
   constructor(records: Records, paths: KeyPaths, clock: Clock, onFailure: (error: unknown) => void) {
     this.#records = records;
     this.#paths = paths;
@@ -69,7 +70,8 @@ export class KeyDeletion {
           await this.#removeUnder(keyId);
           await this.#records.commit([removeRecord(index)], 'adds');
         } catch (error) {
-          this.#onFailure(error);
+          // Another replica may be at the same work.
+          if (!(error instanceof ConflictError)) this.#onFailure(error);
         }
       }
       if (found.length < BATCH) break;
@@ -89,12 +91,16 @@ export class KeyDeletion {
     if (key?.message.keyState !== KeyState.PENDING_DELETION || deletionDate === undefined) return false;
     if (timestampMs(deletionDate) > now) return false;
     const names = aliases?.message.aliasNames ?? [];
-    const found = await this.#records.getMany(names.map((name) => [AliasSchema, this.#paths.alias(name)] as const));
+    const found = await this.#records.find(
+      AliasSchema,
+      names.map((name) => this.#paths.alias(name)),
+    );
     const changes: Change[] = [
       removeRecord(key),
-      createRecord(this.#paths.destroyedKey(keyId), DestroyedKeySchema, { keyId, deletionDate: timestampFromMs(now) }),
+      createRecord(this.#paths.destroyedKey(keyId), DestroyedKeySchema, { keyId, deletionDate }),
       ...(aliases === undefined ? [] : [removeRecord(aliases)]),
-      ...found.filter((alias) => alias?.message.targetKeyId === keyId).map((alias) => removeRecord(alias!)),
+      // A damaged alias is of no use to anybody; one that was given to another key since is.
+      ...found.filter(({ message }) => message === undefined || message.targetKeyId === keyId).map(removeRecord),
     ];
     // It only adds: nothing that goes was of any use to anybody since the key was scheduled.
     await this.#records.commit(changes, 'adds');

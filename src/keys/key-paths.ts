@@ -33,6 +33,11 @@ export class KeyPaths {
     return `${this.#account}/${aliasName}`;
   }
 
+  /** The name of the alias at a path, with `alias/`. */
+  aliasNameOf(path: string): string {
+    return path.slice(this.#account.length + 1);
+  }
+
   /** The prefix of what belongs to a key alone. */
   under(keyId: string): string {
     return `${this.#account}/under/${keyId}/`;

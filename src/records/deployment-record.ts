@@ -32,9 +32,12 @@ export async function agreeOnDeployment(
   for (let attempt = 0; ; attempt++) {
     const found = await readDeployment(records, path, rootKeyIds);
     if (found !== undefined) return requireAgreement(agreement, found);
-    if ((await store.list('', '', 1)).length > 0) {
+    const [first] = await store.list('', '', 1);
+    if (first !== undefined) {
       // Another replica may have come first in between.
       if (attempt === 0) continue;
+      const [accountId] = first.path.split('/', 1);
+      if (accountId !== agreement.deployment.accountId) throw otherDeployment('accountId', accountId, agreement);
       throw new Error('the store has records, but none that says what it was made for: it is damaged');
     }
     const { deployment, keyCacheTtl } = agreement;
@@ -65,16 +68,18 @@ export async function readDeployment(
   }
 }
 
-function requireAgreement({ deployment, keyCacheTtl }: Agreement, { message }: Entry<typeof DeploymentSchema>): void {
+function requireAgreement(agreement: Agreement, { message }: Entry<typeof DeploymentSchema>): void {
+  const { deployment, keyCacheTtl } = agreement;
   for (const name of ['partition', 'region', 'accountId'] as const) {
-    if (message[name] === deployment[name]) continue;
-    throw new Error(
-      `the store was made for the ${name} ${message[name]}, and this service is set to ${deployment[name]}`,
-    );
+    if (message[name] !== deployment[name]) throw otherDeployment(name, message[name], agreement);
   }
   if (message.keyCacheTtlMs !== keyCacheTtl) {
     throw new Error(
       `the store's key cache TTL is ${message.keyCacheTtlMs}ms, and HMACD_KEY_CACHE_TTL is ${keyCacheTtl}ms; to change it, stop every replica and run "hmacd set-key-cache-ttl ${keyCacheTtl}ms"`,
     );
   }
+}
+
+function otherDeployment(name: keyof Deployment, made: string | undefined, { deployment }: Agreement): Error {
+  return new Error(`the store was made for the ${name} ${made}, and this service is set to ${deployment[name]}`);
 }

@@ -16,13 +16,20 @@ import {
   type StoredRecord,
   StoreUnavailableError,
 } from './record-store.ts';
-import type { Sealer } from './sealer.ts';
+import { type Sealer, UnsealError } from './sealer.ts';
 
 /** A record, opened. */
 export interface Entry<D extends DescMessage> {
   readonly path: string;
   readonly version: string;
   readonly message: MessageShape<D>;
+}
+
+/** A record that does not open. */
+export interface DamagedEntry {
+  readonly path: string;
+  readonly version: string;
+  readonly message?: undefined;
 }
 
 /** One line of a commit. Each names what it found, so that a commit is never applied to anything else. */
@@ -93,12 +100,21 @@ export class Records {
   readonly #sealer: Sealer;
   readonly #follower: ChangeFollower;
   readonly #clock: Clock;
+  readonly #onDamage: (error: UnsealError) => void;
 
-  constructor(store: RecordStore, sealer: Sealer, follower: ChangeFollower, clock: Clock) {
+  /** @param onDamage told of records that do not open, where that is no failure of a call */
+  constructor(
+    store: RecordStore,
+    sealer: Sealer,
+    follower: ChangeFollower,
+    clock: Clock,
+    onDamage: (error: UnsealError) => void = () => {},
+  ) {
     this.#store = store;
     this.#sealer = sealer;
     this.#follower = follower;
     this.#clock = clock;
+    this.#onDamage = onDamage;
   }
 
   /**
@@ -123,9 +139,20 @@ export class Records {
     }) as { [K in keyof Q]: Entry<Q[K][0]> | undefined };
   }
 
-  /** The records of {@link RecordStore.list}; throws what `get` throws. */
-  async list<D extends DescMessage>(schema: D, prefix: string, after: string, limit: number): Promise<Entry<D>[]> {
-    return (await this.#store.list(prefix, after, limit)).map((record) => this.#open(schema, record));
+  /** The records that there are at some paths, as of one moment; damaged ones do not keep the others. */
+  async find<D extends DescMessage>(schema: D, paths: readonly string[]): Promise<(Entry<D> | DamagedEntry)[]> {
+    const stored = await this.#store.getMany(paths);
+    return stored.filter((record) => record !== undefined).map((record) => this.#tryToOpen(schema, record));
+  }
+
+  /** The records of {@link RecordStore.list}; damaged ones do not keep the others. */
+  async list<D extends DescMessage>(
+    schema: D,
+    prefix: string,
+    after: string,
+    limit: number,
+  ): Promise<(Entry<D> | DamagedEntry)[]> {
+    return (await this.#store.list(prefix, after, limit)).map((record) => this.#tryToOpen(schema, record));
   }
 
   /** The paths of {@link RecordStore.list}, whatever the records hold. */
@@ -179,6 +206,16 @@ export class Records {
   #open<D extends DescMessage>(schema: D, record: StoredRecord): Entry<D> {
     const { path, version } = record;
     return { path, version, message: fromBinary(schema, this.#sealer.open(record)) };
+  }
+
+  #tryToOpen<D extends DescMessage>(schema: D, record: StoredRecord): Entry<D> | DamagedEntry {
+    try {
+      return this.#open(schema, record);
+    } catch (error) {
+      if (!(error instanceof UnsealError)) throw error;
+      this.#onDamage(error);
+      return { path: record.path, version: record.version };
+    }
   }
 
   #seal(changes: readonly Change[]): Commit {

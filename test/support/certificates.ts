@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import {
   BasicConstraintsExtension,
   SubjectAlternativeNameExtension,
-  X509Certificate,
+  type X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
 

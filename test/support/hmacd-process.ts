@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { clientsOf, type Clients, type WireName } from './clients.ts';
 
 /** The service as a process of its own, as users run it. */
@@ -18,7 +19,7 @@ export interface HmacdProcess extends AsyncDisposable {
   readonly ended: Promise<number | NodeJS.Signals>;
 }
 
-const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 /** Runs a command of hmacd to its end. */
 export async function runHmacd(

@@ -1,0 +1,53 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { readSeedFile } from '../../src/keys/seed-file.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'hmacd-seed-secrets-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** What reading a seed file with this text throws. */
+function errorOf(text: string): Error {
+  const path = join(folder, 'seed.yaml');
+  writeFileSync(path, text);
+  try {
+    readSeedFile(path);
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error('it was read');
+}
+
+const SECRET = Buffer.from('0123456789abcdefghijklmnopqrstuv');
+const good = { key_spec: 'HMAC_256', aliases: ['alias/a'] };
+
+describe('a seed file', () => {
+  const text = SECRET.toString('base64');
+  it.each([
+    ['on a line that is no YAML', `keys:\n  - material_base64: "${text}\n`],
+    ['in a list that is not closed', `keys: [{ key_spec: HMAC_256, material_base64: ${text}`],
+    ['twice in a key', `keys: [{ material_base64: ${text}, material_base64: ${text} }]`],
+    ['of the wrong length', JSON.stringify({ keys: [{ ...good, material_base64: text.slice(0, 40) }] })],
+    ['with something else behind it', JSON.stringify({ keys: [{ ...good, material_base64: `${text}!` }] })],
+    ['without its padding', JSON.stringify({ keys: [{ ...good, material_base64: text.replace('=', '') }] })],
+    ['in a list', JSON.stringify({ keys: [{ ...good, material_base64: [text] }] })],
+    ['and a file of it', JSON.stringify({ keys: [{ ...good, material_base64: text, material_file: 'x' }] })],
+    ['under a tag that nobody knows', `keys: [{ key_spec: X, material_base64: !secret ${text} }]`],
+  ])('is refused without a word of the material that stands there %s', (_, content) => {
+    const error = errorOf(content);
+    for (let shown: unknown = error; shown instanceof Error; shown = shown.cause) {
+      expect(`${shown.message} ${shown.stack}`).not.toContain(text.slice(0, 8));
+    }
+  });
+
+  it.each([
+    ['with line breaks', `${SECRET.toString('base64').slice(0, 20)}\n${SECRET.toString('base64').slice(20)}`],
+    ['without padding', SECRET.toString('base64').replace('=', '')],
+    ['in base64url', Buffer.alloc(32, 0xff).toString('base64url')],
+    ['with bits left over', `${SECRET.toString('base64').slice(0, -2)}Z=`],
+  ])('takes no material in base64 %s', (_, material_base64) => {
+    const { message } = errorOf(JSON.stringify({ keys: [{ ...good, material_base64 }] }));
+    expect(message).toMatch(/: keys\[0\]: material_base64 is not base64(;|$)/);
+  });
+});

@@ -1,0 +1,215 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { DEMO_SEED_FILE } from '../../src/config.ts';
+import { ControlledStore } from '../records/controlled-store.ts';
+import { FakeClock, type RunningService, startService } from '../support/running-service.ts';
+import { ARN, DAY, deletionOf, macRequest, makeKey, openSealer, storedKey } from './fixture.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'hmacd-seeder-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+let files = 0;
+
+const KEY_ID = '1234abcd-12ab-34cd-56ef-1234567890ab';
+const MATERIAL = Buffer.from('0123456789abcdefghijklmnopqrstuv').toString('base64');
+const OTHER = Buffer.from('vutsrqponmlkjihgfedcba9876543210').toString('base64');
+const known = { key_id: KEY_ID, key_spec: 'HMAC_256', aliases: ['alias/a', 'alias/b'], description: 'planted' };
+const named = { key_spec: 'HMAC_256', aliases: ['alias/a', 'alias/b'] };
+
+/** One store, and services that start on it, each with a seed of its own. */
+class Garden implements AsyncDisposable {
+  readonly clock = new FakeClock();
+  readonly store = new ControlledStore({ exclusive: true });
+
+  async plant(...keys: object[]): Promise<RunningService> {
+    const path = join(folder, `${++files}.yaml`);
+    writeFileSync(path, JSON.stringify({ keys }));
+    return await startService({ SEED_FILE: path }, { clock: this.clock, store: this.store, sealer: openSealer });
+  }
+
+  /** Plants, does something with the service, and stops it. */
+  async inService<T>(keys: object[], act: (running: RunningService) => Promise<T>): Promise<T> {
+    await using running = await this.plant(...keys);
+    return await act(running);
+  }
+
+  /** Everything that is stored, as it is. */
+  async content(): Promise<unknown> {
+    return await this.store.everything();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.store[Symbol.asyncDispose]();
+  }
+}
+
+const nothing = async (): Promise<void> => {};
+
+describe('a seed', () => {
+  it('is planted: key, description, material and aliases', async () => {
+    await using garden = new Garden();
+    await garden.inService([{ ...known, material_base64: MATERIAL }], async ({ clients }) => {
+      const { keys, aliases, mac } = clients.gRPC;
+      expect((await keys.describeKey({ keyId: 'alias/b' })).keyMetadata).toMatchObject({
+        keyId: KEY_ID,
+        description: 'planted',
+      });
+      const { aliases: listed } = await aliases.listAliases({ keyId: KEY_ID });
+      expect(listed.map(({ aliasName }) => aliasName)).toEqual(['alias/a', 'alias/b']);
+      // From OpenSSL: printf message | openssl dgst -sha256 -hmac 0123456789abcdefghijklmnopqrstuv
+      const answer = await mac.generateMac(macRequest('alias/a'));
+      expect(Buffer.from(answer.mac).toString('hex')).toBe(
+        '2d4e3a4eecfae278fedaa3e0b4b4f4afaef32893102d9bb0a1b7b6d6768a0dcc',
+      );
+    });
+  });
+
+  it.each([
+    ['known by its key ID', known],
+    ['known by its alias', named],
+    ['with material', { ...known, material_base64: MATERIAL }],
+    ['known by its alias, with material', { ...named, material_base64: MATERIAL }],
+  ])('%s changes nothing when it is planted again', async (_, key) => {
+    await using garden = new Garden();
+    await garden.inService([key], nothing);
+    const planted = await garden.content();
+    await garden.inService([key], nothing);
+    await garden.inService([{ ...key, description: 'described anew in the seed' }], nothing);
+    expect(await garden.content()).toEqual(planted);
+  });
+
+  it('gives a key that it knows the aliases that it has not', async () => {
+    await using garden = new Garden();
+    await garden.inService([{ ...known, aliases: ['alias/a'] }], nothing);
+    const names = await garden.inService([{ ...known, aliases: ['alias/c', 'alias/a'] }], async ({ clients }) => {
+      const { aliases } = await clients.gRPC.aliases.listAliases({ keyId: KEY_ID });
+      return aliases.map(({ aliasName }) => aliasName);
+    });
+    expect(names).toEqual(['alias/a', 'alias/c']);
+  });
+
+  it('leaves what was done to a key: description, state, a deletion that is pending', async () => {
+    await using garden = new Garden();
+    await garden.inService([known], async ({ clients }) => {
+      const { keys } = clients.gRPC;
+      await keys.updateKeyDescription({ keyId: KEY_ID, description: 'by a caller' });
+      await keys.disableKey({ keyId: KEY_ID });
+    });
+    const changed = await garden.content();
+    await garden.inService([known], nothing);
+    expect(await garden.content()).toEqual(changed);
+    await garden.inService([known], async ({ clients }) => {
+      await clients.gRPC.keys.scheduleKeyDeletion({ keyId: KEY_ID });
+      await clients.gRPC.aliases.deleteAlias({ aliasName: 'alias/b' });
+    });
+    const pending = await garden.content();
+    await garden.inService([known], nothing);
+    expect(await garden.content()).toEqual(pending);
+  });
+
+  it.each([
+    ['known by its key ID', known],
+    ['known by its alias', { ...named, aliases: ['alias/b', 'alias/a'] }],
+  ])('%s leaves an alias that was moved to another key', async (_, key) => {
+    await using garden = new Garden();
+    const moved = await garden.inService([key], async ({ clients }) => {
+      const other = await makeKey(clients.gRPC);
+      await clients.gRPC.aliases.updateAlias({ aliasName: 'alias/a', targetKeyId: other.keyId });
+      return other;
+    });
+    const before = await garden.content();
+    await garden.inService([key], async ({ clients }) => {
+      expect((await clients.gRPC.mac.generateMac(macRequest('alias/a'))).keyId).toBe(moved.arn);
+    });
+    expect(await garden.content()).toEqual(before);
+  });
+
+  it('leaves a key that was destroyed destroyed, and gives its ID and aliases to nothing', async () => {
+    await using garden = new Garden();
+    const key = { ...known, material_base64: MATERIAL };
+    await garden.inService([key], async ({ clients }) => {
+      await clients.gRPC.keys.scheduleKeyDeletion({ keyId: KEY_ID, pendingWindowInDays: 7 });
+    });
+    garden.clock.advance(7 * DAY);
+    expect(await deletionOf(garden.store, garden.clock).deletion.sweep()).toBe(1);
+    const destroyed = await garden.content();
+    await garden.inService([key], nothing);
+    expect(await garden.content()).toEqual(destroyed);
+  });
+
+  it('does not bring back a key whose window has ended and that was not swept yet', async () => {
+    await using garden = new Garden();
+    await garden.inService([known], async ({ clients }) => {
+      await clients.gRPC.keys.scheduleKeyDeletion({ keyId: KEY_ID, pendingWindowInDays: 7 });
+    });
+    garden.clock.advance(7 * DAY);
+    await garden.inService([known], nothing);
+    expect(await storedKey(garden.store, KEY_ID)).toBeUndefined();
+    expect((await garden.store.paths()).filter((path) => path.includes('alias'))).toEqual([]);
+  });
+
+  it.each([
+    [
+      'spec, of a key ID',
+      known,
+      { ...known, key_spec: 'HMAC_512' },
+      /^the seed says that the key 1234abcd-12ab-34cd-56ef-1234567890ab is of the spec HMAC_512, and it is not$/,
+    ],
+    [
+      'spec, of an alias',
+      named,
+      { ...named, key_spec: 'HMAC_224' },
+      /^the seed says that the key [0-9a-f-]{36} is of the spec HMAC_224, and it is not$/,
+    ],
+    [
+      'material',
+      { ...known, material_base64: MATERIAL },
+      { ...known, material_base64: OTHER },
+      /^the seed gives the key 1234abcd-12ab-34cd-56ef-1234567890ab other material than it has$/,
+    ],
+    [
+      'material than its random one',
+      named,
+      { ...named, material_base64: OTHER },
+      /^the seed gives the key [0-9a-f-]{36} other material than it has$/,
+    ],
+  ])('of another %s stops the start, and changes nothing', async (_, first, second, sentence) => {
+    await using garden = new Garden();
+    await garden.inService([first], nothing);
+    const planted = await garden.content();
+    await expect(garden.plant(second)).rejects.toThrow(sentence);
+    await expect(garden.plant(second)).rejects.not.toThrow(new RegExp(OTHER.slice(0, 8)));
+    expect(await garden.content()).toEqual(planted);
+  });
+
+  it('that comes with the program gives a key to try it with', async () => {
+    await using running = await startService({ SEED_FILE: DEMO_SEED_FILE });
+    const answer = await running.clients.gRPC.mac.generateMac(macRequest('alias/demo'));
+    expect(answer.mac.length).toBe(32);
+    expect(answer.keyId.startsWith(`${ARN}key/`)).toBe(true);
+  });
+});
+
+describe('two replicas that plant the same seed at the same time', () => {
+  it.each([
+    ['known by its alias', named],
+    ['known by its key ID', known],
+    ['with material', { ...named, material_base64: MATERIAL }],
+  ])('agree on one key %s', async (_, key) => {
+    await using store = new ControlledStore();
+    // Every answer takes a turn, so that they come between each other.
+    store.after = () => new Promise((resolve) => setImmediate(resolve));
+    const path = join(folder, `${++files}.yaml`);
+    writeFileSync(path, JSON.stringify({ keys: [key, { key_spec: 'HMAC_512', aliases: ['alias/second'] }] }));
+    const start = () => startService({ SEED_FILE: path, KEY_CACHE_TTL: '100ms' }, { store, sealer: openSealer });
+    const started = await Promise.all([start(), start(), start()]);
+    const answers = await Promise.all(
+      started.map(({ clients }) => clients.gRPC.mac.generateMac(macRequest('alias/b'))),
+    );
+    expect(new Set(answers.map(({ keyId }) => keyId)).size).toBe(1);
+    expect(new Set(answers.map(({ mac }) => Buffer.from(mac).toString('hex'))).size).toBe(1);
+    expect((await started[0].clients.gRPC.keys.listKeys({})).keys.length).toBe(2);
+    for (const running of started) await running[Symbol.asyncDispose]();
+  });
+});
