@@ -23,10 +23,10 @@ import { MacService } from './macs/mac-service.ts';
 import { ChangeFollower } from './records/change-follower.ts';
 import { agreeOnDeployment, deploymentPath } from './records/deployment-record.ts';
 import { describeStore, openRecordStore } from './records/open-record-store.ts';
-import type { RecordStore } from './records/record-store.ts';
+import { type RecordStore, StoreUnavailableError } from './records/record-store.ts';
 import { Records } from './records/records.ts';
 import { rootKeysOfStore } from './records/root-keys-of-store.ts';
-import { RootKeySealer, type Sealer } from './records/sealer.ts';
+import { RootKeySealer, type Sealer, type UnsealError } from './records/sealer.ts';
 import { AdminWire } from './wires/admin.ts';
 import { ConnectWire } from './wires/connect.ts';
 import { GrpcWire } from './wires/grpc.ts';
@@ -34,6 +34,9 @@ import { Tls } from './wires/tls.ts';
 
 /** How many keys, and as many aliases, a replica remembers. */
 const CACHE_CAPACITY = 100_000;
+
+/** How long after a failure of the store it is asked again what the deployment is, in milliseconds. */
+const AGREE_AGAIN = 1_000;
 
 /** A service, wired and with its store open, that does not listen yet. */
 export interface Service {
@@ -91,23 +94,33 @@ export async function build(
     (opened) => opened.close(),
   );
   const metrics = new Metrics(() => follower.available);
-  const records = new Records(store, sealer, follower, clock, (error) => {
+  const onDamage = (error: UnsealError): void => {
     metrics.damagedRecord();
     log.error({ err: error }, 'a record is damaged');
-  });
+  };
+  const records = new Records(store, sealer, follower, clock, onDamage);
   const rootKeyIds = rootKeys.map((rootKey) => rootKey.id.toString('hex'));
-  await agreeOnDeployment(records, store, config, rootKeyIds);
+  const agree = (): Promise<void> => agreeOnDeployment(records, store, config, rootKeyIds);
+  await agree();
+  function agreeAgain(): void {
+    agree().catch((error: Error) => {
+      if (error instanceof StoreUnavailableError) setTimeout(agreeAgain, AGREE_AGAIN).unref();
+      else onFatal(error.message);
+    });
+  }
   follower.listen({
     forget(changed) {
       if (changed.includes(deploymentPath(deployment))) onFatal('the deployment was changed; start this replica anew');
     },
-    forgetAll() {},
+    forgetAll: agreeAgain,
   });
 
   const paths = new KeyPaths(deployment.accountId);
   const cache = new KeyCache(records, follower, deployment, paths, clock, metrics, CACHE_CAPACITY);
   await follower.start();
-  await plantSeed(seed, records, paths, clock);
+  // Again, now that no change of it can be missed.
+  await agree();
+  await plantSeed(seed, records, paths, clock, onDamage);
 
   const audit = open.adopt(
     config.auditLog === undefined

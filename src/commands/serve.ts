@@ -23,8 +23,9 @@ export async function serve(args: readonly string[]): Promise<number> {
     const config = readConfig(process.env, args);
     const log = openLog(config.logLevel);
     service = await build(config, log, (sentence) => {
+      log.fatal(sentence);
       process.exitCode = 1;
-      stop.resolve(sentence);
+      stop.resolve('it must not go on');
     });
     const listening = await listen(service, config);
     service.setServing(true);

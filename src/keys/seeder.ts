@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts';
 import { AliasSchema, DestroyedKeySchema, KeyAliasesSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import { KeyState } from '../gen/hmacd/v1/key_pb.ts';
 import { type Change, createRecord, keepRecord, type Records } from '../records/records.ts';
+import { UnsealError } from '../records/sealer.ts';
 import { newKey } from './key.ts';
 import { type KeyAliasesEntry, withAlias } from './key-aliases.ts';
 import type { KeyPaths } from './key-paths.ts';
@@ -14,6 +15,7 @@ import type { SeedKey } from './seed-file.ts';
  * Makes sure that the keys of a seed file, and their aliases, are there. Whatever exists is left as it is: a key that
  * was described anew or disabled, an alias that was moved to another key, a key that was destroyed.
  *
+ * @param onDamage told of a record that does not open; it costs its key, and not the others
  * @throws Error when a key exists with another spec or other material than the seed gives it; earlier ones of the seed
  *   are there by then.
  */
@@ -22,8 +24,16 @@ export async function plantSeed(
   records: Records,
   paths: KeyPaths,
   clock: Clock,
+  onDamage: (error: UnsealError) => void,
 ): Promise<void> {
-  for (const key of seed) await records.untilUncontended(() => plantKey(key, records, paths, clock));
+  for (const key of seed) {
+    try {
+      await records.untilUncontended(() => plantKey(key, records, paths, clock));
+    } catch (error) {
+      if (!(error instanceof UnsealError)) throw error;
+      onDamage(error);
+    }
+  }
 }
 
 async function plantKey(seed: SeedKey, records: Records, paths: KeyPaths, clock: Clock): Promise<void> {

@@ -156,7 +156,7 @@ describe('the audit log', () => {
     const descriptors = [1, 2, 3].map(() => openSync(path, 'w'));
     await setTimeout(500);
     for (const descriptor of descriptors) closeSync(descriptor);
-    expect(readFileSync(path, 'utf8')).toBe('');
+    expect(statSync(path).size).toBe(0);
   });
 
   it.runIf(existsSync('/dev/full'))('that cannot be written costs no call', async () => {

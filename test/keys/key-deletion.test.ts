@@ -71,6 +71,15 @@ describe('the sweep', () => {
     expect(await world.sweep()).toBe(0);
   });
 
+  it('takes an alias whose record is damaged along', async () => {
+    await using world = await DeletionWorld.start();
+    const { keyId } = await world.doomKey();
+    world.damaged.add(paths.alias(`alias/${keyId}/a`));
+    world.clock.advance(7 * DAY);
+    expect(await world.sweep()).toBe(1);
+    expect(await world.store.paths()).toEqual(remains(keyId));
+  });
+
   it('leaves the aliases that were moved away, and everything of other keys', async () => {
     await using world = await DeletionWorld.start();
     const { aliases } = world.clients;

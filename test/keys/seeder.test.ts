@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { DEMO_SEED_FILE } from '../../src/config.ts';
 import { ControlledStore } from '../records/controlled-store.ts';
 import { FakeClock, type RunningService, startService } from '../support/running-service.ts';
-import { ARN, DAY, deletionOf, macRequest, makeKey, openSealer, storedKey } from './fixture.ts';
+import { ARN, DAY, deletionOf, macRequest, makeKey, openSealerWithDamage, paths, storedKey } from './fixture.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'hmacd-seeder-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -21,11 +21,19 @@ const named = { key_spec: 'HMAC_256', aliases: ['alias/a', 'alias/b'] };
 class Garden implements AsyncDisposable {
   readonly clock = new FakeClock();
   readonly store = new ControlledStore({ exclusive: true });
+  readonly damaged = new Set<string>();
 
   async plant(...keys: object[]): Promise<RunningService> {
     const path = join(folder, `${++files}.yaml`);
     writeFileSync(path, JSON.stringify({ keys }));
-    return await startService({ SEED_FILE: path }, { clock: this.clock, store: this.store, sealer: openSealer });
+    return await startService(
+      { SEED_FILE: path },
+      {
+        clock: this.clock,
+        store: this.store,
+        sealer: openSealerWithDamage(this.damaged),
+      },
+    );
   }
 
   /** Plants, does something with the service, and stops it. */
@@ -183,33 +191,23 @@ describe('a seed', () => {
     expect(await garden.content()).toEqual(planted);
   });
 
+  it('does not stop the start for a record that is damaged: it costs its key, and not the others', async () => {
+    await using garden = new Garden();
+    await garden.inService([known], nothing);
+    garden.damaged.add(paths.key(KEY_ID));
+    const before = await garden.content();
+    await garden.inService([known], nothing);
+    expect(await garden.content()).toEqual(before);
+    await garden.inService([known, { ...named, aliases: ['alias/c'] }], async (running) => {
+      await running.clients.gRPC.mac.generateMac(macRequest('alias/c'));
+      expect(running.logged.join('')).toContain(paths.key(KEY_ID));
+    });
+  });
+
   it('that comes with the program gives a key to try it with', async () => {
     await using running = await startService({ SEED_FILE: DEMO_SEED_FILE });
     const answer = await running.clients.gRPC.mac.generateMac(macRequest('alias/demo'));
     expect(answer.mac.length).toBe(32);
     expect(answer.keyId.startsWith(`${ARN}key/`)).toBe(true);
-  });
-});
-
-describe('two replicas that plant the same seed at the same time', () => {
-  it.each([
-    ['known by its alias', named],
-    ['known by its key ID', known],
-    ['with material', { ...named, material_base64: MATERIAL }],
-  ])('agree on one key %s', async (_, key) => {
-    await using store = new ControlledStore();
-    // Every answer takes a turn, so that they come between each other.
-    store.after = () => new Promise((resolve) => setImmediate(resolve));
-    const path = join(folder, `${++files}.yaml`);
-    writeFileSync(path, JSON.stringify({ keys: [key, { key_spec: 'HMAC_512', aliases: ['alias/second'] }] }));
-    const start = () => startService({ SEED_FILE: path, KEY_CACHE_TTL: '100ms' }, { store, sealer: openSealer });
-    const started = await Promise.all([start(), start(), start()]);
-    const answers = await Promise.all(
-      started.map(({ clients }) => clients.gRPC.mac.generateMac(macRequest('alias/b'))),
-    );
-    expect(new Set(answers.map(({ keyId }) => keyId)).size).toBe(1);
-    expect(new Set(answers.map(({ mac }) => Buffer.from(mac).toString('hex'))).size).toBe(1);
-    expect((await started[0].clients.gRPC.keys.listKeys({})).keys.length).toBe(2);
-    for (const running of started) await running[Symbol.asyncDispose]();
   });
 });

@@ -1,5 +1,5 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { ConnectError, type Transport } from '@connectrpc/connect';
+import { Code, ConnectError, type Transport } from '@connectrpc/connect';
 import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
 import { StatusSchema } from '../../src/gen/google/rpc/status_pb.ts';
 
@@ -38,7 +38,7 @@ export function createGrpcJsTransport(address: string): Transport & Disposable {
 }
 
 function toConnect(error: ServiceError): ConnectError {
-  const converted = new ConnectError(error.details, Number(error.code));
+  const converted = new ConnectError(error.details, Code[Code[error.code] as keyof typeof Code]);
   const [bytes] = error.metadata.get('grpc-status-details-bin');
   if (bytes instanceof Buffer) {
     converted.details = fromBinary(StatusSchema, bytes).details.map(({ typeUrl, value }) => ({

@@ -1,0 +1,87 @@
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fromBinary } from '@bufbuild/protobuf';
+import { KeySchema } from '../../src/gen/hmacd/store/v1/records_pb.ts';
+import { KeySpec, KeyUsage } from '../../src/gen/hmacd/v1/key_pb.ts';
+import { MacAlgorithm } from '../../src/gen/hmacd/v1/mac_pb.ts';
+import type { RecordStore } from '../../src/records/record-store.ts';
+import type { Sealer } from '../../src/records/sealer.ts';
+import type { Clients } from '../support/clients.ts';
+import type { Deployment } from '../support/deployment.ts';
+import { MESSAGE } from '../support/mac-connections.ts';
+
+const SPECS = [
+  { spec: 'HMAC_224', keySpec: KeySpec.HMAC_224, macAlgorithm: MacAlgorithm.HMAC_SHA_224, length: 28 },
+  { spec: 'HMAC_256', keySpec: KeySpec.HMAC_256, macAlgorithm: MacAlgorithm.HMAC_SHA_256, length: 32 },
+  { spec: 'HMAC_384', keySpec: KeySpec.HMAC_384, macAlgorithm: MacAlgorithm.HMAC_SHA_384, length: 48 },
+  { spec: 'HMAC_512', keySpec: KeySpec.HMAC_512, macAlgorithm: MacAlgorithm.HMAC_SHA_512, length: 64 },
+];
+
+/** The sealer of a store that is not sealed. */
+export const noSealer: Sealer = { seal: (_path, _version, plaintext) => plaintext, open: ({ value }) => value };
+
+/** Writes a seed file with a key of each spec, and answers the setting for it and their material. */
+export function writeSeed({ folder }: Deployment): { settings: { SEED_FILE: string }; materials: Buffer[] } {
+  const materials = SPECS.map(({ length }) => randomBytes(length));
+  const keys = SPECS.map(({ spec }, index) => ({
+    key_spec: spec,
+    aliases: [`alias/seeded-${index}`],
+    material_base64: materials[index]!.toString('base64'),
+  }));
+  const path = join(folder, 'seed.yaml');
+  // YAML takes JSON as it is.
+  writeFileSync(path, JSON.stringify({ keys }));
+  return { settings: { SEED_FILE: path }, materials };
+}
+
+/** Makes a key of each spec, and lets all keys go through what keys go through. */
+export async function makeAndUseKeys({ keys, aliases, mac }: Clients): Promise<void> {
+  for (const [index, { keySpec, macAlgorithm }] of SPECS.entries()) {
+    const made = await keys.createKey({ keySpec, keyUsage: KeyUsage.GENERATE_VERIFY_MAC });
+    const aliasName = `alias/made-${index}`;
+    await aliases.createAlias({ aliasName, targetKeyId: made.keyMetadata!.keyId });
+    for (const alias of [aliasName, `alias/seeded-${index}`]) {
+      const { keyMetadata } = await keys.describeKey({ keyId: alias });
+      const { keyId } = keyMetadata!;
+      const { mac: value } = await mac.generateMac({ keyId: alias, macAlgorithm, message: MESSAGE });
+      await mac.verifyMac({ keyId, macAlgorithm, message: MESSAGE, mac: value });
+      await keys.updateKeyDescription({ keyId, description: 'used' });
+      await keys.disableKey({ keyId });
+      await keys.scheduleKeyDeletion({ keyId, pendingWindowInDays: 7 });
+      await keys.cancelKeyDeletion({ keyId });
+      await keys.enableKey({ keyId });
+    }
+  }
+}
+
+/** The material of every key in a store. */
+export async function readMaterials(store: RecordStore, accountId: string, sealer: Sealer): Promise<Buffer[]> {
+  const records = await store.list(`${accountId}/key/`, '', 1_000);
+  return records.map((record) => Buffer.from(fromBinary(KeySchema, sealer.open(record)).material));
+}
+
+/** Which of some secrets are in a text, in part at least: raw, in hex or in base64. */
+export function findSecrets(haystack: Buffer, secrets: readonly Buffer[]): Buffer[] {
+  const lower = Buffer.from(haystack.toString('latin1').toLowerCase(), 'latin1');
+  return secrets.filter((secret) =>
+    [secret.subarray(0, 16), secret.subarray(-16)].some(
+      (part) =>
+        haystack.includes(part) ||
+        lower.includes(part.toString('hex')) ||
+        inBase64(part).some((text) => haystack.includes(text) || haystack.includes(urlSafe(text))),
+    ),
+  );
+}
+
+/** What base64 makes of bytes wherever they stand: it depends on how many are before them, modulo 3. */
+function inBase64(bytes: Buffer): string[] {
+  return [0, 1, 2].map((before) => {
+    const whole = bytes.subarray((3 - before) % 3);
+    return whole.subarray(0, whole.length - (whole.length % 3)).toString('base64');
+  });
+}
+
+function urlSafe(base64: string): string {
+  return base64.replaceAll('+', '-').replaceAll('/', '_');
+}
