@@ -68,7 +68,7 @@ const SETTINGS = {
   partition: setting('PARTITION', 'aws', matching(/^[a-z0-9-]{1,32}$/, 'a partition such as aws')),
   seedFile: setting('SEED_FILE', DEMO_SEED_FILE, orUndefined('none')),
   auth: setting('AUTH', undefined, oneOf('anonymous')),
-  allowedHosts: setting('ALLOWED_HOSTS', 'localhost,127.0.0.1,[::1]', list),
+  allowedHosts: setting('ALLOWED_HOSTS', 'localhost,127.0.0.1,[::1]', hosts),
   corsOrigins: setting('CORS_ORIGINS', '', origins),
   tlsCertFile: setting('TLS_CERT_FILE', undefined, nonEmpty),
   tlsKeyFile: setting('TLS_KEY_FILE', undefined, nonEmpty),
@@ -204,6 +204,17 @@ function list(text: string): string[] {
   const items = text.split(',').map((item) => item.trim());
   if (items.includes('')) throw new Error('it has an empty item');
   return items;
+}
+
+/** Names as a browser writes them into the Host header. */
+function hosts(text: string): string[] {
+  return list(text).map((item) => {
+    const url = `http://${item.includes('::') && item[0] !== '[' ? `[${item}]` : item}`;
+    if (!URL.canParse(url) || new URL(url).host !== new URL(url).hostname || new URL(url).pathname !== '/') {
+      throw new Error(`"${item}" is not the name or address of a host, without a port`);
+    }
+    return new URL(url).hostname;
+  });
 }
 
 function origins(text: string): string[] {

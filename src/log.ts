@@ -8,11 +8,15 @@ export type { Logger } from 'pino';
  * Of an error it writes what says where it came from and no other property: those of a Redis error hold the command that
  * failed, and with it a password or a record.
  */
-export function openLog(
-  level: string,
-  destination: DestinationStream = pino.destination({ fd: 2, sync: true }),
-): Logger {
+export function openLog(level: string, destination: DestinationStream = standardError()): Logger {
   return pino({ level, base: { pid: process.pid }, serializers: { err: describeError } }, destination);
+}
+
+/** A log that cannot be written, as on a full disk, must not end the service. */
+function standardError(): DestinationStream {
+  const destination = pino.destination({ fd: 2, sync: true });
+  destination.on('error', () => {});
+  return destination;
 }
 
 interface ErrorDescription {

@@ -21,7 +21,7 @@ import { readSeedFile } from './keys/seed-file.ts';
 import { plantSeed } from './keys/seeder.ts';
 import { MacService } from './macs/mac-service.ts';
 import { ChangeFollower } from './records/change-follower.ts';
-import { agreeOnDeployment, deploymentPath } from './records/deployment-record.ts';
+import { agreeOnDeployment, confirmDeployment, deploymentPath } from './records/deployment-record.ts';
 import { describeStore, openRecordStore } from './records/open-record-store.ts';
 import { type RecordStore, StoreUnavailableError } from './records/record-store.ts';
 import { Records } from './records/records.ts';
@@ -34,9 +34,6 @@ import { Tls } from './wires/tls.ts';
 
 /** How many keys, and as many aliases, a replica remembers. */
 const CACHE_CAPACITY = 100_000;
-
-/** How long after a failure of the store it is asked again what the deployment is, in milliseconds. */
-const AGREE_AGAIN = 1_000;
 
 /** A service, wired and with its store open, that does not listen yet. */
 export interface Service {
@@ -76,6 +73,8 @@ export async function build(
 
   // Last in, first out: what is open has to be closed, also when a later step fails.
   await using open = new AsyncDisposableStack();
+  const tls =
+    config.tls && open.adopt(new Tls(config.tls, (sentence) => log.error(sentence)), (opened) => opened.close());
   const store = open.adopt(
     replacements.store ?? (await openRecordStore(config.store, { ...config, ...deployment }, log)),
     (opened) => opened.close(),
@@ -100,26 +99,31 @@ export async function build(
   };
   const records = new Records(store, sealer, follower, clock, onDamage);
   const rootKeyIds = rootKeys.map((rootKey) => rootKey.id.toString('hex'));
-  const agree = (): Promise<void> => agreeOnDeployment(records, store, config, rootKeyIds);
-  await agree();
-  function agreeAgain(): void {
-    agree().catch((error: Error) => {
-      if (error instanceof StoreUnavailableError) setTimeout(agreeAgain, AGREE_AGAIN).unref();
-      else onFatal(error.message);
-    });
-  }
+  await agreeOnDeployment(records, store, config, rootKeyIds);
+  const stop = (sentence: string): void => {
+    follower.close();
+    onFatal(sentence);
+  };
+  const confirm = async (): Promise<void> => {
+    try {
+      await confirmDeployment(records, config, rootKeyIds);
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) stop((error as Error).message);
+      throw error;
+    }
+  };
   follower.listen({
     forget(changed) {
-      if (changed.includes(deploymentPath(deployment))) onFatal('the deployment was changed; start this replica anew');
+      if (changed.includes(deploymentPath(deployment))) stop('the deployment was changed; start this replica anew');
     },
-    forgetAll: agreeAgain,
+    forgetAll: confirm,
   });
 
   const paths = new KeyPaths(deployment.accountId);
   const cache = new KeyCache(records, follower, deployment, paths, clock, metrics, CACHE_CAPACITY);
   await follower.start();
   // Again, now that no change of it can be missed.
-  await agree();
+  await confirmDeployment(records, config, rootKeyIds);
   await plantSeed(seed, records, paths, clock, onDamage);
 
   const audit = open.adopt(
@@ -151,18 +155,16 @@ export async function build(
   );
   deletion.start();
 
-  const tls =
-    config.tls === undefined
-      ? undefined
-      : open.adopt(new Tls(config.tls, (sentence) => log.error(sentence)), (opened) => opened.close());
   const grpc = new GrpcWire(operations, dispatcher, config, tls);
   health = (serving) => grpc.setServing(serving);
+  const http = new ConnectWire(operations, dispatcher, config, tls);
+  const admin = new AdminWire(metrics, () => wanted && follower.available);
   const owned = open.move();
   return {
     grpc,
-    http: new ConnectWire(operations, dispatcher, config, tls),
+    http,
+    admin,
     tls,
-    admin: new AdminWire(metrics, () => wanted && follower.available),
     setServing(serving) {
       wanted = serving;
       grpc.setServing(serving && follower.available);

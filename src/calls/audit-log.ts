@@ -1,6 +1,7 @@
 import { closeSync, openSync, write } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Call } from '../access/call.ts';
 import type { Clock } from '../clock.ts';
@@ -35,7 +36,7 @@ const MOST_WAITING = 100_000;
  * destination does not take them, as a full disk does, they are tried again; the newest are lost when too many wait.
  *
  * @param destination `stdout` or a path
- * @param onFailure told when an outage begins
+ * @param onFailure told when an outage begins, and of lines that are lost
  * @throws Error when the file cannot be opened
  */
 export async function openAuditLog(
@@ -58,6 +59,8 @@ async function openDestination(destination: string): Promise<number> {
 }
 
 const STDOUT = 1;
+/** How long the end waits for the destination to take the last lines, in milliseconds. */
+const PATIENCE = 1_000;
 const writeSome = promisify(write);
 
 class BatchedAuditLog implements AuditLog {
@@ -69,7 +72,11 @@ class BatchedAuditLog implements AuditLog {
   #rest: Buffer = Buffer.alloc(0);
   #writing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #failing = false;
+  /** Whether the destination did not take all of it the last time; a pipe with a slow reader is no outage. */
+  #refusing = false;
+  #outage = false;
+  #lost = 0;
+  #closed = false;
 
   constructor(file: number, clock: Clock, onFailure: (error: Error) => void) {
     this.#file = file;
@@ -78,19 +85,31 @@ class BatchedAuditLog implements AuditLog {
   }
 
   record(call: Call, outcome: Outcome, milliseconds: number): void {
-    if (this.#lines.length >= MOST_WAITING) return;
+    if (this.#lines.length >= MOST_WAITING) return this.#lose();
     this.#lines.push(
       `{"time":"${this.#time()}","requestId":"${call.requestId}","wire":"${call.wire}","sourceAddress":"${call.sourceAddress}","principal":"${call.principal.arn}","operation":"${call.operation}"${member('keyArn', call.keyArn)}${member('macAlgorithm', call.macAlgorithm)},"outcome":"${outcome}","milliseconds":${milliseconds.toFixed(3)}}\n`,
     );
-    if (this.#lines.length >= BATCH && !this.#failing) this.#flush();
-    else this.#timer ??= setTimeout(() => this.#flush(), LONGEST_WAIT);
+    if (this.#lines.length >= BATCH && !this.#refusing) this.#flush();
+    else this.#flushSoon();
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     clearTimeout(this.#timer);
-    await this.#writing;
-    await this.#write();
+    const late = new AbortController();
+    const written = this.#writeAll(late.signal).then(() => true);
+    const inTime = await Promise.race([written, delay(PATIENCE, false, { signal: late.signal })]);
+    late.abort();
+    if (!inTime) return this.#onFailure(new Error('the destination did not take the last lines'));
     if (this.#file !== STDOUT) closeSync(this.#file);
+  }
+
+  #lose(): void {
+    if (this.#lost++ === 0) this.#onFailure(new Error('too many lines wait for the destination; the newest are lost'));
+  }
+
+  #flushSoon(): void {
+    if (!this.#closed) this.#timer ??= setTimeout(() => this.#flush(), LONGEST_WAIT);
   }
 
   #flush(): void {
@@ -98,28 +117,39 @@ class BatchedAuditLog implements AuditLog {
     this.#timer = undefined;
     this.#writing ??= this.#write().finally(() => {
       this.#writing = undefined;
-      if (this.#lines.length > 0 || this.#rest.length > 0)
-        this.#timer ??= setTimeout(() => this.#flush(), LONGEST_WAIT);
+      if (this.#lines.length > 0 || this.#rest.length > 0) this.#flushSoon();
     });
   }
 
-  /** Writes all there is, unless the destination fails; then what it did not take is kept. */
+  /** Tries until there is nothing left to write. */
+  async #writeAll(signal: AbortSignal): Promise<void> {
+    await this.#writing;
+    while (!signal.aborted && (this.#lines.length > 0 || this.#rest.length > 0)) {
+      await this.#write();
+      if (this.#refusing) await delay(LONGEST_WAIT);
+    }
+  }
+
+  /** Writes what there is, until the destination refuses; what it did not take is kept. */
   async #write(): Promise<void> {
     try {
-      for (;;) {
+      while (this.#lines.length > 0 || this.#rest.length > 0) {
         if (this.#rest.length === 0) {
-          if (this.#lines.length === 0) break;
           this.#rest = Buffer.from(this.#lines.join(''), 'latin1');
           this.#lines = [];
         }
         const { bytesWritten } = await writeSome(this.#file, this.#rest);
         this.#rest = this.#rest.subarray(bytesWritten);
       }
-      this.#failing = false;
+      if (this.#lost > 0) this.#onFailure(new Error(`${this.#lost} lines were lost`));
+      this.#lost = 0;
+      this.#refusing = false;
+      this.#outage = false;
     } catch (error) {
-      // A pipe whose reader is slow is no outage.
-      if (!this.#failing && codeOf(error) !== 'EAGAIN') this.#onFailure(error as Error);
-      this.#failing = true;
+      this.#refusing = true;
+      if (this.#outage || codeOf(error) === 'EAGAIN') return;
+      this.#outage = true;
+      this.#onFailure(error as Error);
     }
   }
 }

@@ -2,6 +2,7 @@ import { type Config, ConfigError, DEMO_SEED_FILE, readConfig } from '../config.
 import { type Logger, openLog } from '../log.ts';
 import { codeOf } from '../system-error.ts';
 import { build, type Service } from '../service.ts';
+import type { TlsFiles } from '../wires/tls.ts';
 import { type Address, formatAddress, type Listener } from '../wires/listener.ts';
 
 /** Where the listeners are, `undefined` for those that are off. */
@@ -19,6 +20,8 @@ export async function serve(args: readonly string[]): Promise<number> {
   let service: Service | undefined;
   const stop = Promise.withResolvers<string>();
   watchSignals(stop.resolve);
+  // Nobody may be reading.
+  process.stderr.on('error', () => {});
   try {
     const config = readConfig(process.env, args);
     const log = openLog(config.logLevel);
@@ -73,17 +76,23 @@ function announce(config: Config, listening: Listening, log: Logger): void {
   log.info(Object.fromEntries(addresses), 'ready');
   // Others have to know where they reach it, and what it has.
   if (config.seedFile === DEMO_SEED_FILE && !config.exposed)
-    process.stdout.write(linesToPaste(listening).join('\n') + '\n');
+    process.stderr.write(`${linesToPaste(listening, config.tls).join('\n')}\n`);
 }
 
-function linesToPaste({ grpc, http }: Listening): string[] {
+function linesToPaste({ grpc, http }: Listening, tls: TlsFiles | undefined): string[] {
+  const [scheme, curlTls, grpcurlTls] =
+    tls === undefined
+      ? ['http', '', '-plaintext ']
+      : ['https', `--cacert ${tls.certFile} `, `-cacert ${tls.certFile} `];
   const request = '{"keyId":"alias/demo","macAlgorithm":"MAC_ALGORITHM_HMAC_SHA_256","message":"aGVsbG8="}';
   const call = 'hmacd.v1.MacService/GenerateMac';
   return [
     ...(http === undefined
       ? []
-      : [`curl -s -H 'content-type: application/json' -d '${request}' http://${formatAddress(http)}/${call}`]),
-    ...(grpc === undefined ? [] : [`grpcurl -plaintext -d '${request}' ${formatAddress(grpc)} ${call}`]),
+      : [
+          `curl -s ${curlTls}-H 'content-type: application/json' -d '${request}' ${scheme}://${formatAddress(http)}/${call}`,
+        ]),
+    ...(grpc === undefined ? [] : [`grpcurl ${grpcurlTls}-d '${request}' ${formatAddress(grpc)} ${call}`]),
     `kill ${process.pid}   # or Ctrl-C here`,
   ];
 }
@@ -109,7 +118,8 @@ function watchSignals(stop: (reason: string) => void): void {
       first = { signal, at };
       stop(signal);
     } else if (signal !== first.signal || at - first.at > ECHO) {
-      process.exit(130);
+      // Not by process.exit, which waits for a write to a pipe that nobody reads.
+      process.kill(process.pid, 'SIGKILL');
     }
   };
   process.on('SIGTERM', onSignal);

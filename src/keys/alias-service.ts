@@ -12,6 +12,7 @@ import type {
 } from '../gen/hmacd/v1/alias_pb.ts';
 import { type Records, keepRecord, putRecord, removeRecord, replaceRecord } from '../records/records.ts';
 import { isAliasName, requireAliasName } from './alias-name.ts';
+import { aliasIn } from './alias.ts';
 import { algorithmOfKeySpec } from './algorithms.ts';
 import { exists, requireChangeable } from './key.ts';
 import { withAlias, withoutAlias } from './key-aliases.ts';
@@ -49,7 +50,8 @@ export class AliasService {
         [AliasSchema, this.#paths.alias(aliasName)],
         [KeyAliasesSchema, this.#paths.keyAliases(keyId)],
       ]);
-      if (alias !== undefined && !(await this.#keys.ended()).has(alias.message.targetKeyId)) {
+      const existing = aliasIn(alias);
+      if (existing !== undefined && !(await this.#keys.ended()).has(existing.message.targetKeyId)) {
         const arn = aliasArn(this.#deployment, aliasName);
         throw new KmsError('AlreadyExistsException', `An alias with the name ${arn} already exists`);
       }
@@ -65,7 +67,8 @@ export class AliasService {
           }),
           withAlias(this.#paths.keyAliases(keyId), aliases, aliasName),
         ],
-        'adds',
+        // Whoever deleted an alias of this name may be waiting still.
+        alias === undefined ? 'adds' : 'takes away',
       );
       return {};
     });
@@ -74,7 +77,7 @@ export class AliasService {
   async updateAlias(request: UpdateAliasRequest, call: Call) {
     const aliasName = requireAliasName(request.aliasName!);
     return await this.#records.untilUncontended(async () => {
-      const alias = await this.#records.get(AliasSchema, this.#paths.alias(aliasName));
+      const alias = aliasIn(await this.#records.get(AliasSchema, this.#paths.alias(aliasName)));
       if (alias === undefined) throw this.#notFound(aliasName);
       const from = alias.message.targetKeyId;
       const target = await this.#keys.byId(request.targetKeyId!, call);
@@ -111,8 +114,9 @@ export class AliasService {
 
   async deleteAlias(request: DeleteAliasRequest, call: Call) {
     const aliasName = requireAliasName(request.aliasName!);
-    return await this.#records.untilUncontended(async () => {
-      const alias = await this.#records.get(AliasSchema, this.#paths.alias(aliasName));
+    const path = this.#paths.alias(aliasName);
+    await this.#records.untilUncontended(async () => {
+      const alias = aliasIn(await this.#records.get(AliasSchema, path));
       if (alias === undefined || (await this.#keys.ended()).has(alias.message.targetKeyId)) {
         // Whoever deleted it may be waiting still: that it is gone is not said before it is true everywhere.
         await this.#records.settled();
@@ -122,9 +126,15 @@ export class AliasService {
       call.keyArn = keyArn(this.#deployment, targetKeyId);
       const aliases = await this.#records.get(KeyAliasesSchema, this.#paths.keyAliases(targetKeyId));
       const removal = withoutAlias(aliases, aliasName);
-      await this.#records.commit([removeRecord(alias), ...(removal === undefined ? [] : [removal])], 'takes away');
-      return {};
+      const deleted = replaceRecord(alias, AliasSchema, { ...alias.message, deleted: true });
+      await this.#records.commit([deleted, ...(removal === undefined ? [] : [removal])], 'takes away');
     });
+    // Now it is gone everywhere, and the name is free without a wait.
+    await this.#records.untilUncontended(async () => {
+      const mark = await this.#records.get(AliasSchema, path);
+      if (mark?.message.deleted === true) await this.#records.commit([removeRecord(mark)], 'adds');
+    });
+    return {};
   }
 
   async listAliases(request: ListAliasesRequest, call: Call) {
@@ -137,7 +147,7 @@ export class AliasService {
     const { page, truncated } = pageOf(found, limit);
     const ended = await this.#keys.ended();
     const listed = page.flatMap(({ message }) =>
-      message === undefined || ended.has(message.targetKeyId) ? [] : [message],
+      message === undefined || message.deleted || ended.has(message.targetKeyId) ? [] : [message],
     );
     return {
       aliases: listed.map((alias) => ({

@@ -8,11 +8,17 @@ import { type Alias, AliasSchema, KeySchema } from '../gen/hmacd/store/v1/record
 import type { KeyState } from '../gen/hmacd/v1/key_pb.ts';
 import type { ChangeFollower } from '../records/change-follower.ts';
 import { RecordCache } from '../records/record-cache.ts';
+import { StoreUnavailableError } from '../records/record-store.ts';
 import type { Records } from '../records/records.ts';
+import { isAliasName } from './alias-name.ts';
 import { algorithmOfKeySpec, type HmacAlgorithm } from './algorithms.ts';
+import { aliasIn } from './alias.ts';
 import { exists } from './key.ts';
 import type { KeyPaths } from './key-paths.ts';
 import { aliasNotFound, keyNotFound, parseKeyReference } from './key-reference.ts';
+
+/** How often an alias is read again that moved while its key was read. */
+const ATTEMPTS = 10;
 
 /** What a MAC needs of a key. */
 export interface CachedKey {
@@ -56,7 +62,7 @@ export class KeyCache {
     this.#keys = new RecordCache(follower, (path) => loadKey(records, deployment, path), capacity);
     this.#aliases = new RecordCache(
       follower,
-      async (path) => (await records.get(AliasSchema, path))?.message,
+      async (path) => aliasIn(await records.get(AliasSchema, path))?.message,
       capacity,
     );
   }
@@ -73,13 +79,22 @@ export class KeyCache {
       return this.#key(parsed.keyId, () => keyNotFound(this.#deployment, parsed.keyId));
     }
     const notFound = () => aliasNotFound(aliasArn(this.#deployment, parsed.aliasName));
+    if (!isAliasName(parsed.aliasName)) throw notFound();
     const path = this.#paths.alias(parsed.aliasName);
     const alias = this.#aliases.peek(path);
-    if (alias !== undefined) return this.#key(alias.targetKeyId, notFound);
-    return this.#aliases.read(path).then((read) => {
-      if (read === undefined) throw notFound();
-      return this.#key(read.targetKeyId, notFound);
-    });
+    const key = alias && this.#key(alias.targetKeyId, notFound);
+    return key === undefined || key instanceof Promise ? this.#byAlias(path, notFound) : key;
+  }
+
+  async #byAlias(path: string, notFound: () => Error): Promise<CachedKey> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const alias = await this.#aliases.read(path);
+      if (alias === undefined) throw notFound();
+      const key = await this.#key(alias.targetKeyId, notFound);
+      // It may have been moved while the key was read.
+      if (this.#aliases.peek(path) === alias) return key;
+    }
+    throw new StoreUnavailableError('the alias moves faster than it can be read');
   }
 
   #key(keyId: string, notFound: () => Error): CachedKey | Promise<CachedKey> {

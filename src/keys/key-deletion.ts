@@ -63,7 +63,7 @@ export class KeyDeletion {
     for (let after = ''; !this.#closed;) {
       const found = await this.#records.listPaths(this.#paths.pendingDeletions, after, BATCH);
       for (const index of found) {
-        if (index.path > ended) return destroyed;
+        if (index.path > ended || this.#closed) return destroyed;
         try {
           const keyId = this.#paths.keyIdOfPendingDeletion(index.path);
           if (await this.#records.untilUncontended(() => this.#destroy(keyId))) destroyed++;

@@ -5,6 +5,8 @@ import type { Clock } from '../clock.ts';
 import { KmsError } from '../errors.ts';
 import { AliasSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import type { Entry, Records } from '../records/records.ts';
+import { aliasIn } from './alias.ts';
+import { isAliasName } from './alias-name.ts';
 import { exists } from './key.ts';
 import type { KeyPaths } from './key-paths.ts';
 import { aliasNotFound, keyNotFound, parseKeyReference } from './key-reference.ts';
@@ -48,7 +50,8 @@ export class KeyReader {
     const parsed = parseKeyReference(reference, this.#deployment);
     if (parsed.kind !== 'alias') return await this.byId(reference, call);
     const notFound = () => aliasNotFound(aliasArn(this.#deployment, parsed.aliasName));
-    const alias = await this.#records.get(AliasSchema, this.#paths.alias(parsed.aliasName));
+    if (!isAliasName(parsed.aliasName)) throw notFound();
+    const alias = aliasIn(await this.#records.get(AliasSchema, this.#paths.alias(parsed.aliasName)));
     if (alias === undefined) throw notFound();
     return await this.#read(alias.message.targetKeyId, call, notFound);
   }

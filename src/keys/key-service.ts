@@ -134,7 +134,8 @@ export class KeyService {
       );
       await this.#records.commit(
         [replaceRecord(found, KeySchema, key), ...(index === undefined ? [] : [removeRecord(index)])],
-        'adds',
+        // It leaves the key disabled, and whoever scheduled its deletion may be waiting still.
+        'takes away',
       );
       return { keyId: call.keyArn! };
     });
@@ -149,6 +150,9 @@ export class KeyService {
   ): Promise<void> {
     await this.#records.untilUncontended(async () => {
       const found = await this.#keys.byId(reference, call);
+      // Whoever made it so may be waiting still: that it is pending deletion is not said before it is true everywhere.
+      const pending = found.message.keyState === KeyState.PENDING_DELETION;
+      if (pending && effect === 'takes away') await this.#records.settled();
       const key = transition(found.message, call.keyArn!);
       if (key !== found.message) {
         await this.#records.commit([replaceRecord(found, KeySchema, key)], effect);

@@ -39,7 +39,7 @@ export function readSeedFile(path: string): SeedKey[] {
 
 function load(path: string): unknown {
   try {
-    return parse(readFileSync(path, 'utf8'), { prettyErrors: false });
+    return parse(readFileSync(path, 'utf8'), { prettyErrors: false, logLevel: 'error' });
   } catch (error) {
     // A parser's own message may quote the line, and with it key material.
     const reason = error instanceof YAMLParseError ? 'it is not YAML' : codeOf(error);
@@ -53,13 +53,15 @@ function listOfKeys(document: unknown, problems: string[]): Record<string, unkno
     problems.push('it must have a list `keys` of objects');
     return [];
   }
-  for (const member of Object.keys(document).filter((name) => name !== 'keys'))
-    problems.push(`unknown member ${member}`);
+  if (Object.keys(document).length > 1) problems.push('it has a member other than `keys`');
   return document['keys'];
 }
 
 function readKey(entry: Record<string, unknown>, folder: string, problem: (text: string) => void): SeedKey {
-  for (const member of Object.keys(entry)) if (!MEMBERS.includes(member)) problem(`unknown member ${member}`);
+  // Named by what they are not: a slip of the hand can make key material part of a name.
+  if (Object.keys(entry).some((member) => !MEMBERS.includes(member))) {
+    problem(`it has a member that is none of ${MEMBERS.join(', ')}`);
+  }
   const keyId = text(entry, 'key_id', problem);
   const description = text(entry, 'description', problem) ?? '';
   const aliases = readAliases(entry['aliases'], problem);
@@ -84,7 +86,9 @@ function readAliases(value: unknown, problem: (text: string) => void): string[] 
     return [];
   }
   if (value.length > 50) problem('a key has at most 50 aliases');
-  for (const name of value.filter((alias) => !isWritableAliasName(alias))) problem(`${name} cannot be an alias`);
+  value.forEach((name, index) => {
+    if (!isWritableAliasName(name)) problem(`aliases[${index}] cannot be the name of an alias`);
+  });
   return value;
 }
 

@@ -1,10 +1,11 @@
 import { randomUUID, timingSafeEqual } from 'node:crypto';
-import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Clock } from '../clock.ts';
 import { AliasSchema, DestroyedKeySchema, KeyAliasesSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import { KeyState } from '../gen/hmacd/v1/key_pb.ts';
-import { type Change, createRecord, keepRecord, type Records } from '../records/records.ts';
+import { type Change, createRecord, keepRecord, putRecord, type Records } from '../records/records.ts';
 import { UnsealError } from '../records/sealer.ts';
+import { type AliasEntry, aliasIn } from './alias.ts';
 import { newKey } from './key.ts';
 import { type KeyAliasesEntry, withAlias } from './key-aliases.ts';
 import type { KeyPaths } from './key-paths.ts';
@@ -37,7 +38,8 @@ export async function plantSeed(
 }
 
 async function plantKey(seed: SeedKey, records: Records, paths: KeyPaths, clock: Clock): Promise<void> {
-  const aliases = await records.getMany(seed.aliases.map((name) => [AliasSchema, paths.alias(name)] as const));
+  const found = await records.getMany(seed.aliases.map((name) => [AliasSchema, paths.alias(name)] as const));
+  const aliases = found.map(aliasIn);
   const keyId = seed.keyId ?? aliases[0]?.message.targetKeyId ?? randomUUID();
   const [key, keyAliases, destroyed] = await records.getMany([
     [KeySchema, paths.key(keyId)],
@@ -45,20 +47,26 @@ async function plantKey(seed: SeedKey, records: Records, paths: KeyPaths, clock:
     [DestroyedKeySchema, paths.destroyedKey(keyId)],
   ]);
   if (destroyed !== undefined) return;
-  if (key !== undefined) requireAgreement(seed, key);
+  // An alias that was moved is left as it is, and so is the key that it was moved to.
+  const moved = seed.keyId === undefined && aliases[0] !== undefined && wasMoved(aliases[0]);
+  if (key !== undefined && !moved) requireAgreement(seed, key);
   if (key?.message.keyState === KeyState.PENDING_DELETION) return;
   const names = seed.aliases.filter((_, index) => aliases[index] === undefined);
   if (key !== undefined && names.length === 0) return;
   const now = clock.now();
   const keyChange =
     key === undefined ? createRecord(paths.key(keyId), KeySchema, newKey({ ...seed, keyId }, now)) : keepRecord(key);
-  await records.commit([keyChange, ...newAliases(names, keyId, keyAliases, paths, now)], 'adds');
+  const known = seed.keyId === undefined && aliases[0] !== undefined ? [keepRecord(aliases[0])] : [];
+  const marks = found.filter((alias) => alias?.message.deleted === true);
+  const changes = newAliases(names, keyId, keyAliases, marks, paths, now);
+  await records.commit([keyChange, ...known, ...changes], 'adds');
 }
 
 function newAliases(
   names: readonly string[],
   keyId: string,
   found: KeyAliasesEntry | undefined,
+  marks: readonly (AliasEntry | undefined)[],
   paths: KeyPaths,
   now: number,
 ): Change[] {
@@ -67,14 +75,18 @@ function newAliases(
   return [
     withAlias(paths.keyAliases(keyId), found, ...names),
     ...names.map((aliasName) =>
-      createRecord(paths.alias(aliasName), AliasSchema, {
-        aliasName,
-        targetKeyId: keyId,
-        creationDate: date,
-        lastUpdatedDate: date,
-      }),
+      putRecord(
+        paths.alias(aliasName),
+        marks.find((mark) => mark?.message.aliasName === aliasName),
+        AliasSchema,
+        { aliasName, targetKeyId: keyId, creationDate: date, lastUpdatedDate: date },
+      ),
     ),
   ];
+}
+
+function wasMoved({ message: { creationDate, lastUpdatedDate } }: AliasEntry): boolean {
+  return timestampMs(lastUpdatedDate!) !== timestampMs(creationDate!);
 }
 
 function requireAgreement(seed: SeedKey, { message: key }: KeyEntry): void {

@@ -5,8 +5,8 @@ import { type RecordStore, StoreUnavailableError } from './record-store.ts';
 export interface ChangeListener {
   /** The records at these paths may have changed. */
   forget(paths: readonly string[]): void;
-  /** Any record may have changed. */
-  forgetAll(): void;
+  /** Any record may have changed. There is no new lease before this has ended, and none if it fails. */
+  forgetAll(): void | Promise<void>;
 }
 
 /** The longest time between two polls, in milliseconds, however long the lease lasts: they also tell whether the store is there. */
@@ -66,7 +66,10 @@ export class ChangeFollower {
 
   /** Whether what is remembered may be acted on at this moment. */
   holds(): boolean {
-    return this.#store.exclusive || (this.#clock.monotonic() < this.#endMonotonic && this.#clock.now() < this.#endWall);
+    return (
+      (this.#store.exclusive && !this.#closed) ||
+      (this.#clock.monotonic() < this.#endMonotonic && this.#clock.now() < this.#endWall)
+    );
   }
 
   /**
@@ -85,8 +88,10 @@ export class ChangeFollower {
     for (const listener of this.#listeners) listener.forget(paths);
   }
 
+  /** Gives the lease back, and takes no other. */
   close(): void {
     this.#closed = true;
+    this.#endMonotonic = -Infinity;
     clearTimeout(this.#timer);
   }
 
@@ -101,9 +106,10 @@ export class ChangeFollower {
     try {
       const { cursor, paths } = await this.#store.changes(this.#cursor);
       for (const listener of this.#listeners) {
-        if (paths === undefined) listener.forgetAll();
+        if (paths === undefined) await listener.forgetAll();
         else if (paths.length > 0) listener.forget(paths);
       }
+      if (this.#closed) return;
       this.#cursor = cursor;
       this.#endMonotonic = monotonic + this.ttl;
       this.#endWall = wall + this.ttl;

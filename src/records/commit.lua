@@ -10,8 +10,8 @@ local store, records, paths, log, commit = unpack(KEYS)
 local store_id, sent_before, log_length = ARGV[1], ARGV[2] == '1', ARGV[3]
 local expectations, puts, removals = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
--- Longer than a copy can be on its way: a connection that cannot deliver it is given up long before.
-local REMEMBER_SECONDS = 600
+-- Longer than a copy can be on its way: connections that cannot deliver it are given up long before, by the kernels too.
+local REMEMBER_SECONDS = 3600
 local VERSION_LENGTH = 36
 
 if redis.call('GET', store) ~= store_id then

@@ -50,6 +50,22 @@ export async function agreeOnDeployment(
   }
 }
 
+/**
+ * Makes sure that the store is still what this deployment agreed on.
+ *
+ * @throws Error with one sentence for the operator, when it is not
+ * @throws StoreUnavailableError
+ */
+export async function confirmDeployment(
+  records: Records,
+  agreement: Agreement,
+  rootKeyIds: readonly string[],
+): Promise<void> {
+  const found = await readDeployment(records, deploymentPath(agreement.deployment), rootKeyIds);
+  if (found === undefined) throw new Error('the store no longer says what it was made for: it is damaged');
+  requireAgreement(agreement, found);
+}
+
 /** The record, if there is one; throws an Error that says which root key it wants, when it does not open. */
 export async function readDeployment(
   records: Records,

@@ -28,6 +28,7 @@ export async function rootKeysOfStore(
         `the root key file ${missing} does not exist, and the ${describeStore(target)} has records that it sealed; put it back`,
       );
     }
+    if (paths.length > 1) throw new Error(`the root key file ${missing} does not exist`);
     makeRootKey(missing);
   }
   const [first, ...others] = readRootKeys(paths);

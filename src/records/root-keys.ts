@@ -1,5 +1,5 @@
 import { hkdfSync, randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { codeOf } from '../system-error.ts';
 
@@ -44,12 +44,16 @@ export function readRootKeys(paths: readonly string[]): RootKey[] {
  */
 export function makeRootKey(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const file = openSync(path, 'wx', 0o600);
+  // Under another name until it is whole: an empty file would stop every start to come.
+  const unfinished = `${path}.${process.pid}`;
+  const file = openSync(unfinished, 'wx', 0o600);
   try {
     writeSync(file, `${randomBytes(LENGTH).toString('base64')}\n`);
     fsyncSync(file);
+    linkSync(unfinished, path);
   } finally {
     closeSync(file);
+    unlinkSync(unfinished);
   }
   const folder = openSync(dirname(path), 'r');
   try {

@@ -92,15 +92,17 @@ export class ConnectWire implements Listener {
   #route(router: ConnectRouter): void {
     for (const operation of this.#operations.values()) {
       // Bodies are decoded here; answers leave as messages.
-      const codec: Codec<Withheld, Message> = {
-        decode: (withheld) => withheld.decode(operation.method.input),
+      const codec: Codec<() => object, Message> = {
+        decode: (body) => body(),
         encode: (answer) => toMessage(operation, answer),
       };
-      router.rpc(operation.method, async (_, context) => {
+      router.rpc(operation.method, async (request, context) => {
         const exchange = context.values.get(exchangeKey)!;
         exchange.dispatched = true;
+        const decode = exchange.withheld?.decode;
+        const body = (): object => (decode === undefined ? request : decode(operation.method.input));
         try {
-          return await this.#dispatcher.dispatch(operation, exchange.arrival, codec, exchange.withheld!);
+          return await this.#dispatcher.dispatch(operation, exchange.arrival, codec, body);
         } catch (failure) {
           throw toConnectError(failure);
         }
@@ -155,8 +157,9 @@ function arrivalOf(request: HttpRequest): Arrival {
 }
 
 function wireOf(contentType: string): Wire {
-  if (contentType.startsWith('application/grpc-web')) return 'grpc-web';
-  return contentType.startsWith('application/grpc') ? 'grpc' : 'connect';
+  const type = contentType.toLowerCase();
+  if (type.startsWith('application/grpc-web')) return 'grpc-web';
+  return type.startsWith('application/grpc') ? 'grpc' : 'connect';
 }
 
 /** The name that a request is addressed to, without the port; `undefined` when it is addressed to no possible one. */

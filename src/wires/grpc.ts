@@ -18,7 +18,7 @@ import { file_google_rpc_error_details } from '../gen/google/rpc/error_details_p
 import { StatusSchema } from '../gen/google/rpc/status_pb.ts';
 import type { Address, Listener } from './listener.ts';
 import { statusOf } from './statuses.ts';
-import { connectionsOf, listenOn } from './tcp-server.ts';
+import { connectionsOf, drainConnections, listenOn } from './tcp-server.ts';
 import type { Tls } from './tls.ts';
 
 /** The longest request, in bytes: more than the longest that is within its limits. */
@@ -41,6 +41,7 @@ export class GrpcWire implements Listener {
   readonly #server = new Server(OPTIONS);
   readonly #listener: NetServer;
   readonly #sockets: ReadonlySet<Socket>;
+  #underWay = 0;
   readonly #services: readonly string[];
   readonly #health: HealthImplementation;
 
@@ -56,7 +57,7 @@ export class GrpcWire implements Listener {
     this.#sockets = connectionsOf(this.#listener);
     const byService = Map.groupBy(operations, (operation) => operation.method.parent);
     for (const own of byService.values()) {
-      this.#server.addService(definitionOf(own), implementationOf(own, dispatcher));
+      this.#server.addService(definitionOf(own), this.#implementationOf(own, dispatcher));
     }
     this.#services = ['', ...[...byService.keys()].map((service) => service.typeName)];
     this.#health = new HealthImplementation(Object.fromEntries(this.#services.map((name) => [name, 'NOT_SERVING'])));
@@ -80,11 +81,42 @@ export class GrpcWire implements Listener {
   async drain(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#listener.close(() => resolve()));
     const shut = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
-    await Promise.all([closed, shut]);
+    await drainConnections(Promise.all([closed, shut]), this.#sockets, () => this.#underWay);
   }
 
   close(): void {
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #implementationOf(operations: readonly Operation[], dispatcher: Dispatcher): UntypedServiceImplementation {
+    return Object.fromEntries(
+      operations.map((operation) => {
+        const codec: Codec<Buffer, Buffer> = {
+          decode: (body) => fromBinary(operation.method.input, body),
+          encode: (answer) => asBuffer(toBinary(operation.method.output, toMessage(operation, answer))),
+        };
+        const handle = (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>): void => {
+          this.#underWay++;
+          const succeed = (answer: Buffer): void => {
+            this.#underWay--;
+            callback(null, answer);
+          };
+          const fail = (failure: unknown): void => {
+            this.#underWay--;
+            callback(toServiceError(failure));
+          };
+          try {
+            const arrival = { wire: 'grpc', sourceAddress: addressOfPeer(call.getPeer()) } as const;
+            const answer = dispatcher.dispatch(operation, arrival, codec, call.request);
+            if (answer instanceof Promise) answer.then(succeed, fail);
+            else succeed(answer);
+          } catch (failure) {
+            fail(failure);
+          }
+        };
+        return [operation.method.localName, handle];
+      }),
+    );
   }
 }
 
@@ -118,29 +150,6 @@ function asBuffer(bytes: Uint8Array): Buffer {
 
 function asIs(bytes: Buffer): Buffer {
   return bytes;
-}
-
-function implementationOf(operations: readonly Operation[], dispatcher: Dispatcher): UntypedServiceImplementation {
-  return Object.fromEntries(
-    operations.map((operation) => {
-      const codec: Codec<Buffer, Buffer> = {
-        decode: (body) => fromBinary(operation.method.input, body),
-        encode: (answer) => asBuffer(toBinary(operation.method.output, toMessage(operation, answer))),
-      };
-      const handle = (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>): void => {
-        const fail = (failure: unknown): void => callback(toServiceError(failure));
-        try {
-          const arrival = { wire: 'grpc', sourceAddress: addressOfPeer(call.getPeer()) } as const;
-          const answer = dispatcher.dispatch(operation, arrival, codec, call.request);
-          if (answer instanceof Promise) answer.then((bytes) => callback(null, bytes), fail);
-          else callback(null, answer);
-        } catch (failure) {
-          fail(failure);
-        }
-      };
-      return [operation.method.localName, handle];
-    }),
-  );
 }
 
 function toServiceError(failure: unknown): { code: number; details: string; metadata: Metadata } {

@@ -8,7 +8,7 @@ import {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Address, Listener } from './listener.ts';
-import { connectionsOf, listenOn } from './tcp-server.ts';
+import { connectionsOf, drainConnections, listenOn } from './tcp-server.ts';
 import type { Tls } from './tls.ts';
 
 /** A request of either version of HTTP. */
@@ -16,8 +16,16 @@ export type HttpRequest = IncomingMessage | Http2ServerRequest;
 /** A response of either version of HTTP. */
 export type HttpResponse = ServerResponse | Http2ServerResponse;
 
-/** The longest headers of a request without TLS, in bytes. */
+/** The longest headers of a request, in bytes. */
 const MAX_HEADERS = 32 * 1_024;
+/** The most requests at a time on one connection: each may hold a body that is not complete. */
+const MAX_STREAMS = 100;
+/** How long a request may take to arrive over HTTP/1.1, in milliseconds. */
+const REQUEST_TIMEOUT = 60_000;
+/** How long nothing may happen to a request over HTTP/2, in milliseconds: longer than the longest wait for a lease. */
+const STREAM_TIMEOUT = 6 * 60_000;
+/** How long nothing may happen on a connection of HTTP/2, in milliseconds. */
+const IDLE_TIMEOUT = 30 * 60_000;
 
 /** Sends a whole response. */
 export function respond(
@@ -37,12 +45,21 @@ export class HttpListener implements Listener {
   readonly #server: Server | Http2SecureServer;
   readonly #sockets: ReadonlySet<Socket>;
   readonly #sessions = new Set<Http2Session>();
+  #underWay = 0;
 
   constructor(handle: (request: HttpRequest, response: HttpResponse) => void, tls?: Tls) {
+    const count = (request: HttpRequest, response: HttpResponse): void => {
+      this.#underWay++;
+      response.once('close', () => this.#underWay--);
+      handle(request, response);
+    };
     if (tls === undefined) {
-      this.#server = createServer({ maxHeaderSize: MAX_HEADERS }, handle);
+      this.#server = createServer({ maxHeaderSize: MAX_HEADERS, requestTimeout: REQUEST_TIMEOUT }, count);
     } else {
-      const server = createSecureServer({ ...tls.options, allowHTTP1: true }, handle);
+      const settings = { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADERS };
+      const server = createSecureServer({ ...tls.options, allowHTTP1: true, settings }, count);
+      server.on('stream', (stream) => stream.setTimeout(STREAM_TIMEOUT, () => stream.close()));
+      server.on('session', (session) => session.setTimeout(IDLE_TIMEOUT, () => session.close()));
       tls.addIdentityCertificateListener(() => server.setSecureContext(tls.options));
       tls.addCaCertificateListener(() => server.setSecureContext(tls.options));
       server.on('session', (session) => {
@@ -59,12 +76,9 @@ export class HttpListener implements Listener {
   }
 
   async drain(): Promise<void> {
-    const server = this.#server;
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const session of this.#sessions) session.close();
-    // A connection whose last call has just ended is kept for the next one, unless somebody looks.
-    const looking = setInterval(() => 'closeIdleConnections' in server && server.closeIdleConnections(), 50);
-    await closed.finally(() => clearInterval(looking));
+    await drainConnections(closed, this.#sockets, () => this.#underWay);
   }
 
   close(): void {

@@ -14,6 +14,29 @@ export async function listenOn(server: Server, { host, port }: Address): Promise
   return typeof address === 'object' && address !== null ? address.port : port;
 }
 
+/** How often a drain looks whether calls are still under way, in milliseconds. */
+const LOOK = 50;
+
+/**
+ * Ends when a server that takes no more connections has none left. Those on which no call is under way (of clients that
+ * wait, watch, or never say a word) are broken off.
+ *
+ * @param callsUnderWay how many there are
+ */
+export async function drainConnections(
+  closed: Promise<unknown>,
+  connections: ReadonlySet<Socket>,
+  callsUnderWay: () => number,
+): Promise<void> {
+  let idle = 0;
+  const looking = setInterval(() => {
+    idle = callsUnderWay() === 0 ? idle + 1 : 0;
+    // Not at the first look: the answer to a call that has just ended may be on its way to the socket.
+    if (idle > 1) for (const socket of connections) socket.destroy();
+  }, LOOK);
+  await closed.finally(() => clearInterval(looking));
+}
+
 /** The open connections of a server, at any time. */
 export function connectionsOf(server: Server): ReadonlySet<Socket> {
   const sockets = new Set<Socket>();

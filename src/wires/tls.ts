@@ -39,9 +39,10 @@ export class Tls implements experimental.CertificateProvider {
   readonly #caListeners = new Set<CaListener>();
   readonly #onProblem: (sentence: string) => void;
   readonly #timer: NodeJS.Timeout;
+  #problem = '';
 
   /**
-   * @param onProblem told each time the files have changed and cannot be used
+   * @param onProblem told when the files have changed and cannot be used
    * @throws Error with one sentence for the operator when they cannot be used now
    */
   constructor(files: TlsFiles, onProblem: (sentence: string) => void) {
@@ -70,8 +71,12 @@ export class Tls implements experimental.CertificateProvider {
     try {
       content = read(this.files);
     } catch (error) {
-      return this.#onProblem((error as Error).message);
+      const { message } = error as Error;
+      if (message !== this.#problem) this.#onProblem(message);
+      this.#problem = message;
+      return;
     }
+    this.#problem = '';
     if (sameContent(content, this.#content)) return;
     this.#content = content;
     for (const listener of this.#identityListeners) this.#tellIdentity(listener);

@@ -5,8 +5,8 @@ import type { UniversalServerRequest } from '@connectrpc/connect/protocol';
 export interface Withheld {
   /** The request as it was; with an empty message for a body, if that is withheld. */
   readonly request: UniversalServerRequest;
-  /** Decodes the body; throws anything when it is no such message. */
-  readonly decode: (input: DescMessage) => object;
+  /** Decodes the body; throws anything when it is no such message. `undefined` when the body was left where it was. */
+  readonly decode: ((input: DescMessage) => object) | undefined;
 }
 
 /** How a body holds a message: framed as in gRPC or not, in JSON or binary. */
@@ -30,7 +30,7 @@ const TEXT = new TextDecoder('utf-8', { fatal: true });
 export async function withholdBody(request: UniversalServerRequest, most: number): Promise<Withheld> {
   const format = formatOf(request.header.get('content-type') ?? '');
   const tooLong = Number(request.header.get('content-length') ?? 0) > most + FRAME_HEADER;
-  const compressed = request.header.has('content-encoding');
+  const compressed = (request.header.get('content-encoding') ?? 'identity') !== 'identity';
   if (format === undefined || tooLong || compressed || request.method !== 'POST') return leave(request);
   const source = (request.body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
   const chunks: Uint8Array[] = [];
@@ -54,17 +54,13 @@ export async function withholdBody(request: UniversalServerRequest, most: number
 }
 
 function formatOf(contentType: string): Format | undefined {
-  const [, grpc, type] = /^application\/(?:(grpc(?:-web)?)(?:\+)?)?(json|proto)?(?:;|$)/.exec(contentType) ?? [];
+  const [, grpc, type] = /^application\/(?:(grpc(?:-web)?)(?:\+)?)?(json|proto)?\s*(?:;|$)/i.exec(contentType) ?? [];
   if (grpc === undefined && type === undefined) return undefined;
-  return { framed: grpc !== undefined, json: type === 'json' };
+  return { framed: grpc !== undefined, json: type?.toLowerCase() === 'json' };
 }
 
 function leave(request: UniversalServerRequest): Withheld {
-  return { request, decode: nothingToDecode };
-}
-
-function nothingToDecode(): never {
-  throw new Error('the body was not withheld');
+  return { request, decode: undefined };
 }
 
 function isOnePlainFrame(body: Buffer, most: number): boolean {

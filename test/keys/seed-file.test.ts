@@ -33,6 +33,9 @@ const KEY_ID = '1234abcd-12ab-34cd-56ef-1234567890ab';
 const SECRET = Buffer.from('0123456789abcdefghijklmnopqrstuv');
 const good = { key_spec: 'HMAC_256', aliases: ['alias/a'] };
 
+const OTHER_MEMBER =
+  'it has a member that is none of key_id, key_spec, description, aliases, material_base64, material_file';
+
 describe('a seed file', () => {
   it('says which keys to have', () => {
     const path = fileOf(`
@@ -114,11 +117,11 @@ describe('a seed file', () => {
     ['keys that are no list', 'keys: { a: 1 }', list],
     ['keys that are texts', 'keys: [a]', list],
     ['keys that are null', 'keys: [null]', list],
-    ['another member', 'keys: []\nkey: 1', ['unknown member key']],
+    ['another member', 'keys: []\nkey: 1', ['it has a member other than `keys`']],
   ])('with %s is refused', (_, text, problems) => expect(problemsOf(fileOf(text))).toEqual(problems));
 
   it.each([
-    ['an unknown member', { ...good, spec: 'HMAC_256' }, ['unknown member spec']],
+    ['an unknown member', { ...good, spec: 'HMAC_256' }, [OTHER_MEMBER]],
     ['neither a key ID nor an alias', { key_spec: 'HMAC_256' }, ['it must have a key_id or an alias']],
     ['an empty list of aliases', { key_spec: 'HMAC_256', aliases: [] }, ['it must have a key_id or an alias']],
     ['no key spec', { aliases: ['alias/a'] }, ['key_spec must be HMAC_224, HMAC_256, HMAC_384, HMAC_512']],
@@ -136,8 +139,8 @@ describe('a seed file', () => {
       { ...good, description: 'd'.repeat(8_193) },
       ['description must have at most 8,192 characters'],
     ],
-    ['an alias without prefix', { ...good, aliases: ['a'] }, ['a cannot be an alias']],
-    ['a reserved alias', { ...good, aliases: ['alias/aws/a'] }, ['alias/aws/a cannot be an alias']],
+    ['an alias without prefix', { ...good, aliases: ['a'] }, ['aliases[0] cannot be the name of an alias']],
+    ['a reserved alias', { ...good, aliases: ['alias/aws/a'] }, ['aliases[0] cannot be the name of an alias']],
     ['one alias', { ...good, key_id: KEY_ID, aliases: 'alias/a' }, ['aliases must be a list of texts']],
     ['aliases that are numbers', { ...good, key_id: KEY_ID, aliases: [1] }, ['aliases must be a list of texts']],
     [
@@ -164,11 +167,11 @@ describe('a seed file', () => {
   it('is told of everything that is wrong in it at once', () => {
     const keys = [{ key_spec: 'X', extra: 1 }, good, { ...good, aliases: ['alias/c', 'no'], key_id: 'x' }];
     expect(problemsOf(fileOf(JSON.stringify({ keys, version: 1 })))).toEqual([
-      'unknown member version',
-      'keys[0]: unknown member extra',
+      'it has a member other than `keys`',
+      `keys[0]: ${OTHER_MEMBER}`,
       'keys[0]: it must have a key_id or an alias',
       'keys[0]: key_spec must be HMAC_224, HMAC_256, HMAC_384, HMAC_512',
-      'keys[2]: no cannot be an alias',
+      'keys[2]: aliases[1] cannot be the name of an alias',
       'keys[2]: key_id must be a UUID in lower case',
     ]);
   });

@@ -13,7 +13,7 @@ function follow({ ttl = TTL, logLength = 10, exclusive = false } = {}) {
   const told: (readonly string[] | 'all')[] = [];
   const availability: boolean[] = [];
   const follower = new ChangeFollower(store, ttl, clock, (available) => availability.push(available));
-  follower.listen({ forget: (paths) => told.push(paths), forgetAll: () => told.push('all') });
+  follower.listen({ forget: (paths) => void told.push(paths), forgetAll: () => void told.push('all') });
   onTestFinished(async () => {
     follower.close();
     await store[Symbol.asyncDispose]();
