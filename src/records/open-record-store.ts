@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import { codeOf } from '../system-error.ts';
 import type { RecordStore } from './record-store.ts';
 import type { RedisLog } from './durable-redis.ts';
-import { openRedisRecordStore } from './redis-record-store.ts';
 import { describeTarget, type RedisTarget } from './redis-target.ts';
 import { openSqliteRecordStore } from './sqlite-record-store.ts';
 
@@ -22,6 +21,8 @@ export interface StoreAccess {
 /** Opens a store; throws an Error with one sentence for the operator. */
 export async function openRecordStore(store: StoreTarget, access: StoreAccess, log: RedisLog): Promise<RecordStore> {
   if (store.kind === 'sqlite') return openSqliteRecordStore(store.path);
+  // Loaded when it is wanted: a service on SQLite has no use for a client of Redis, and pays for it at each garbage collection.
+  const { openRedisRecordStore } = await import('./redis-record-store.ts');
   return await openRedisRecordStore({
     url: store.target,
     accountId: access.accountId,

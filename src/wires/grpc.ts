@@ -18,6 +18,7 @@ import { file_google_rpc_error_details } from '../gen/google/rpc/error_details_p
 import { StatusSchema } from '../gen/google/rpc/status_pb.ts';
 import type { Address, Listener } from './listener.ts';
 import { statusOf } from './statuses.ts';
+import { encoderOf } from './message-encoder.ts';
 import { connectionsOf, drainConnections, listenOn } from './tcp-server.ts';
 import type { Tls } from './tls.ts';
 
@@ -91,9 +92,10 @@ export class GrpcWire implements Listener {
   #implementationOf(operations: readonly Operation[], dispatcher: Dispatcher): UntypedServiceImplementation {
     return Object.fromEntries(
       operations.map((operation) => {
+        const encode = encoderOf(operation.method.output);
         const codec: Codec<Buffer, Buffer> = {
           decode: (body) => fromBinary(operation.method.input, body),
-          encode: (answer) => asBuffer(toBinary(operation.method.output, toMessage(operation, answer))),
+          encode: (answer) => asBuffer(encode(toMessage(operation, answer))),
         };
         const handle = (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>): void => {
           this.#underWay++;
