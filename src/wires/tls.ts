@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { experimental, type ServerCredentials } from '@grpc/grpc-js';
@@ -124,6 +125,10 @@ function read({ certFile, keyFile, clientCaFile }: TlsFiles): Content {
   };
   try {
     createSecureContext({ cert: content.cert, key: content.key, ...(content.ca && { ca: content.ca }) });
+    // OpenSSL says nothing of a key of another type.
+    if (!new X509Certificate(content.cert).checkPrivateKey(createPrivateKey(content.key))) {
+      throw new Error('ERR_KEY_MISMATCH');
+    }
   } catch (error) {
     throw new Error(`the certificate ${certFile} and the key ${keyFile} cannot be used: ${codeOf(error)}`, {
       cause: error,
