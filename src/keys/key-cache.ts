@@ -82,8 +82,8 @@ export class KeyCache {
     if (!isAliasName(parsed.aliasName)) throw notFound();
     const path = this.#paths.alias(parsed.aliasName);
     const alias = this.#aliases.peek(path);
-    const key = alias && this.#key(alias.targetKeyId, notFound);
-    return key === undefined || key instanceof Promise ? this.#byAlias(path, notFound) : key;
+    const atHand = alias !== undefined && this.#keys.peek(this.#paths.key(alias.targetKeyId)) !== undefined;
+    return atHand ? this.#key(alias.targetKeyId, notFound) : this.#byAlias(path, notFound);
   }
 
   async #byAlias(path: string, notFound: () => Error): Promise<CachedKey> {
