@@ -82,8 +82,10 @@ export class KeyCache {
     if (!isAliasName(parsed.aliasName)) throw notFound();
     const path = this.#paths.alias(parsed.aliasName);
     const alias = this.#aliases.peek(path);
-    const atHand = alias !== undefined && this.#keys.peek(this.#paths.key(alias.targetKeyId)) !== undefined;
-    return atHand ? this.#key(alias.targetKeyId, notFound) : this.#byAlias(path, notFound);
+    const key = alias && this.#keys.peek(this.#paths.key(alias.targetKeyId));
+    if (key === undefined) return this.#byAlias(path, notFound);
+    this.#observer.cacheHit();
+    return this.#existing(key, notFound);
   }
 
   async #byAlias(path: string, notFound: () => Error): Promise<CachedKey> {
