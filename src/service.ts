@@ -30,6 +30,7 @@ import { RootKeySealer, type Sealer, type UnsealError } from './records/sealer.t
 import { AdminWire } from './wires/admin.ts';
 import { ConnectWire } from './wires/connect.ts';
 import { GrpcWire } from './wires/grpc.ts';
+import { replaceStreamTables } from './wires/http2-stream-tables.ts';
 import { Tls } from './wires/tls.ts';
 
 /** How many keys, and as many aliases, a replica remembers. */
@@ -71,6 +72,7 @@ export async function build(
   const { deployment } = config;
   const seed = config.seedFile === undefined ? [] : readSeedFile(config.seedFile);
 
+  replaceStreamTables();
   // Last in, first out: what is open has to be closed, also when a later step fails.
   await using open = new AsyncDisposableStack();
   const tls =

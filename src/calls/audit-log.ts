@@ -24,7 +24,7 @@ export const noAuditLog: AuditLog = { record() {}, close: () => Promise.resolve(
 /** How long a line may wait for others, in milliseconds. */
 const LONGEST_WAIT = 100;
 /** How many lines are written at once. */
-const BATCH = 64;
+const BATCH = 256;
 /** How many lines, of some 400 bytes, may wait for a destination that does not take them. */
 const MOST_WAITING = 100_000;
 
@@ -68,7 +68,9 @@ class BatchedAuditLog implements AuditLog {
   readonly #time: () => string;
   readonly #onFailure: (error: Error) => void;
   #lines: string[] = [];
-  /** What is being written. */
+  /** Holds a batch, one after the other: a new one for each would be the largest of what a MAC leaves to collect. */
+  #batch: Buffer = Buffer.alloc(BATCH * 512);
+  /** What of the batch is not written yet. */
   #rest: Buffer = Buffer.alloc(0);
   #writing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -87,7 +89,7 @@ class BatchedAuditLog implements AuditLog {
   record(call: Call, outcome: Outcome, milliseconds: number): void {
     if (this.#lines.length >= MOST_WAITING) return this.#lose();
     this.#lines.push(
-      `{"time":"${this.#time()}","requestId":"${call.requestId}","wire":"${call.wire}","sourceAddress":"${call.sourceAddress}","principal":"${call.principal.arn}","operation":"${call.operation}"${member('keyArn', call.keyArn)}${member('macAlgorithm', call.macAlgorithm)},"outcome":"${outcome}","milliseconds":${milliseconds.toFixed(3)}}\n`,
+      `{"time":"${this.#time()}","requestId":"${call.requestId}","wire":"${call.wire}","sourceAddress":"${call.sourceAddress}","principal":"${call.principal.arn}","operation":"${call.operation}"${member('keyArn', call.keyArn)}${member('macAlgorithm', call.macAlgorithm)},"outcome":"${outcome}","milliseconds":${Math.round(milliseconds * 1_000) / 1_000}}\n`,
     );
     if (this.#lines.length >= BATCH && !this.#refusing) this.#flush();
     else this.#flushSoon();
@@ -135,8 +137,8 @@ class BatchedAuditLog implements AuditLog {
     try {
       while (this.#lines.length > 0 || this.#rest.length > 0) {
         if (this.#rest.length === 0) {
-          this.#rest = Buffer.from(this.#lines.join(''), 'latin1');
-          this.#lines = [];
+          this.#rest = this.#encode(this.#lines.join(''));
+          this.#lines.length = 0;
         }
         const { bytesWritten } = await writeSome(this.#file, this.#rest);
         this.#rest = this.#rest.subarray(bytesWritten);
@@ -151,6 +153,12 @@ class BatchedAuditLog implements AuditLog {
       this.#outage = true;
       this.#onFailure(error as Error);
     }
+  }
+
+  /** The next batch; the one before is overwritten. */
+  #encode(lines: string): Buffer {
+    if (this.#batch.length < lines.length) this.#batch = Buffer.alloc(lines.length);
+    return this.#batch.subarray(0, this.#batch.write(lines, 'latin1'));
   }
 }
 

@@ -4,7 +4,7 @@ import { aliasArn, type Deployment, keyArn } from '../arn.ts';
 import { foreignAccountDenied } from '../access/authorizer.ts';
 import type { Call } from '../access/call.ts';
 import type { Clock } from '../clock.ts';
-import { type Alias, AliasSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
+import { AliasSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import type { KeyState } from '../gen/hmacd/v1/key_pb.ts';
 import type { ChangeFollower } from '../records/change-follower.ts';
 import { RecordCache } from '../records/record-cache.ts';
@@ -30,6 +30,12 @@ export interface CachedKey {
   readonly material: KeyObject;
 }
 
+/** What a MAC needs of an alias. */
+interface CachedAlias {
+  /** Of the key it names. */
+  readonly keyPath: string;
+}
+
 /** Counts how often a key was at hand. */
 export interface CacheObserver {
   cacheHit(): void;
@@ -43,7 +49,7 @@ export class KeyCache {
   readonly #clock: Clock;
   readonly #observer: CacheObserver;
   readonly #keys: RecordCache<CachedKey>;
-  readonly #aliases: RecordCache<Alias>;
+  readonly #aliases: RecordCache<CachedAlias>;
 
   /** @param capacity how many keys, and as many aliases, to keep at hand */
   constructor(
@@ -60,11 +66,7 @@ export class KeyCache {
     this.#clock = clock;
     this.#observer = observer;
     this.#keys = new RecordCache(follower, (path) => loadKey(records, deployment, path), capacity);
-    this.#aliases = new RecordCache(
-      follower,
-      async (path) => aliasIn(await records.get(AliasSchema, path))?.message,
-      capacity,
-    );
+    this.#aliases = new RecordCache(follower, (path) => loadAlias(records, paths, path), capacity);
   }
 
   /**
@@ -76,13 +78,13 @@ export class KeyCache {
     const parsed = parseKeyReference(reference, this.#deployment);
     if (parsed.kind === 'foreign') throw foreignAccountDenied(call);
     if (parsed.kind === 'key') {
-      return this.#key(parsed.keyId, () => keyNotFound(this.#deployment, parsed.keyId));
+      return this.#key(this.#paths.key(parsed.keyId), () => keyNotFound(this.#deployment, parsed.keyId));
     }
     const notFound = () => aliasNotFound(aliasArn(this.#deployment, parsed.aliasName));
     if (!isAliasName(parsed.aliasName)) throw notFound();
     const path = this.#paths.alias(parsed.aliasName);
     const alias = this.#aliases.peek(path);
-    const key = alias && this.#keys.peek(this.#paths.key(alias.targetKeyId));
+    const key = alias && this.#keys.peek(alias.keyPath);
     if (key === undefined) return this.#byAlias(path, notFound);
     this.#observer.cacheHit();
     return this.#existing(key, notFound);
@@ -92,15 +94,14 @@ export class KeyCache {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const alias = await this.#aliases.read(path);
       if (alias === undefined) throw notFound();
-      const key = await this.#key(alias.targetKeyId, notFound);
+      const key = await this.#key(alias.keyPath, notFound);
       // It may have been moved while the key was read.
       if (this.#aliases.peek(path) === alias) return key;
     }
     throw new StoreUnavailableError('the alias moves faster than it can be read');
   }
 
-  #key(keyId: string, notFound: () => Error): CachedKey | Promise<CachedKey> {
-    const path = this.#paths.key(keyId);
+  #key(path: string, notFound: () => Error): CachedKey | Promise<CachedKey> {
     const key = this.#keys.peek(path);
     if (key !== undefined) {
       this.#observer.cacheHit();
@@ -115,6 +116,11 @@ export class KeyCache {
     if (key.deletionDate !== undefined && !exists(key, this.#clock.now())) throw notFound();
     return key;
   }
+}
+
+async function loadAlias(records: Records, paths: KeyPaths, path: string): Promise<CachedAlias | undefined> {
+  const alias = aliasIn(await records.get(AliasSchema, path));
+  return alias && { keyPath: paths.key(alias.message.targetKeyId) };
 }
 
 async function loadKey(records: Records, deployment: Deployment, path: string): Promise<CachedKey | undefined> {
