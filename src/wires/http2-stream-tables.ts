@@ -11,12 +11,17 @@ import type { Http2Session, Http2Stream } from 'node:http2';
  * next, and all of them the streams that were open at their time. Copying those costs a quarter of the throughput.
  * Arrays that are changed in place leave nothing behind.
  *
- * They are not part of Node's interface: where a session does not look as expected, it is left as it is.
+ * They are not part of Node's interface. A session is left as it is where it does not look as expected, and in a version
+ * of Node whose use of them has not been looked at: {@link KNOWN}.
  */
 export function replaceStreamTables(): void {
+  if (!KNOWN.test(process.versions.node)) return;
   unsubscribe(STREAM_CREATED, replaceTablesOf);
   subscribe(STREAM_CREATED, replaceTablesOf);
 }
+
+/** The versions of Node in which the tables are used as here: `get`, `set`, `add`, `delete`, `has`, `size`, `forEach`. */
+const KNOWN = /^24\./;
 
 /** Node's channel for every stream that a client has opened; the one public way to every session. */
 const STREAM_CREATED = 'http2.server.stream.created';
@@ -33,11 +38,12 @@ function replaceTablesOf(message: unknown): void {
   const { stream } = message as { stream: Http2Stream }; // As Node documents the channel.
   const tables = stream.session && tablesOf(stream.session);
   if (tables === undefined || tables.streams instanceof StreamsById) return;
-  const { streams, pendingStreams } = tables;
+  // The stream has its ID by now. Were others without one, a later stream would find the time.
+  if (tables.pendingStreams.size > 0) return;
+  const { streams } = tables;
   tables.streams = new StreamsById();
   streams.forEach((open, id) => tables.streams.set(id, open));
   tables.pendingStreams = new PendingStreams();
-  pendingStreams.forEach((pending) => tables.pendingStreams.add(pending));
 }
 
 /** @returns undefined if the session does not keep its streams as known here */
@@ -62,8 +68,8 @@ function tagOf(value: unknown): string {
 }
 
 /**
- * What node:http2 does with the Map of a session's open streams. They are looked for one by one, which for the hundred
- * or so that are open at a time takes no longer than a table.
+ * What node:http2 does with the Map of a session's open streams. They are looked for one by one, which takes no longer
+ * than a table as long as there are no more than the 1,000 that the listeners allow.
  */
 export class StreamsById {
   readonly #ids: number[] = [];

@@ -1,17 +1,6 @@
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import type { Call } from '../../src/access/call.ts';
 import { type AuditLog, noAuditLog, openAuditLog } from '../../src/calls/audit-log.ts';
@@ -144,19 +133,6 @@ describe('the audit log', () => {
     log.record(CALL, 'OK', 1);
     await vi.waitFor(() => expect(failures).toMatchObject([{ code: 'ENOSPC' }]), { timeout: 2_000 });
     await log.close();
-  });
-
-  it.runIf(existsSync('/dev/full'))('that cannot be written is left alone once it is closed', async () => {
-    const log = await open('/dev/full');
-    // So many that they are being written while it is closed.
-    for (let n = 0; n < 64; n++) log.record(CALL, 'OK', n);
-    await log.close();
-    // What is opened next gets the same file descriptor.
-    const path = join(folder, 'of-somebody-else');
-    const descriptors = [1, 2, 3].map(() => openSync(path, 'w'));
-    await setTimeout(500);
-    for (const descriptor of descriptors) closeSync(descriptor);
-    expect(statSync(path).size).toBe(0);
   });
 
   it.runIf(existsSync('/dev/full'))('that cannot be written costs no call', async () => {

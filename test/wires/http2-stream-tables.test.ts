@@ -2,12 +2,26 @@ import { once } from 'node:events';
 import { type ClientHttp2Stream, connect, createServer, type Http2Session, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { startService } from '../support/running-service.ts';
 import { PendingStreams, replaceStreamTables, StreamsById, tablesOf } from '../../src/wires/http2-stream-tables.ts';
 
-replaceStreamTables();
+it('The tables of streams are replaced by the service', async () => {
+  const seen: Http2Session[] = [];
+  const see = (message: unknown): void => void seen.push((message as { stream: ServerHttp2Stream }).stream.session!);
+  subscribe('http2.server.stream.created', see);
+  try {
+    await using running = await startService();
+    await running.clients.gRPC.keys.listKeys({});
+    expect(tablesOf(seen.at(-1)!)?.streams).toBeInstanceOf(StreamsById);
+  } finally {
+    unsubscribe('http2.server.stream.created', see);
+  }
+});
 
 /** A server of node:http2 that answers `/` and leaves `/open` open, with a client's session. */
 async function startPair() {
+  replaceStreamTables();
   const server = createServer();
   const sessions: Http2Session[] = [];
   const open: ServerHttp2Stream[] = [];
