@@ -41,6 +41,18 @@ export const benchmarks: readonly Benchmark[] = [
     ],
   },
   {
+    name: 'access',
+    title: 'GenerateMac over gRPC with access control: a bearer token, policies, and the grant that allows it',
+    listener: 'grpc',
+    servers: ['hmacd', 'hmacd with a grant', 'hmacd with 50,000 grants'],
+    sizes: [32],
+    call: grpcCall,
+    comparisons: [
+      { server: 'hmacd with a grant', beside: 'hmacd', floors: { 32: 0.9 } },
+      { server: 'hmacd with 50,000 grants', beside: 'hmacd with a grant', floors: { 32: 0.95 } },
+    ],
+  },
+  {
     name: 'json',
     title: 'GenerateMac over Connect, as JSON',
     listener: 'http',

@@ -1,5 +1,6 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { Client, credentials } from '@grpc/grpc-js';
+import { bearerToken } from './access.ts';
+import { unaryCall } from './unary-call.ts';
 import { deepEqual } from 'node:assert/strict';
 import { GenerateMacRequestSchema, GenerateMacResponseSchema, MacAlgorithm } from '../src/gen/hmacd/v1/mac_pb.ts';
 import { benchKey, macOf } from './key.ts';
@@ -20,6 +21,8 @@ export type Call = {
 
 const path = '/hmacd.v1.MacService/GenerateMac';
 const checkTimeout = 5_000;
+/** Shown to every server, also those that do not ask who calls. */
+const authorization = `Bearer ${bearerToken}`;
 
 /** GenerateMac by gRPC: the message is led by a zero byte and its length in four. */
 export function grpcCall(size: number): Call {
@@ -29,10 +32,10 @@ export function grpcCall(size: number): Call {
   const bytes = Buffer.from(toBinary(GenerateMacRequestSchema, request));
   return {
     path,
-    headers: { 'content-type': 'application/grpc', te: 'trailers' },
+    headers: { 'content-type': 'application/grpc', te: 'trailers', authorization },
     body: framed(bytes),
     async check(address) {
-      const answer = await unaryCall(address, bytes);
+      const answer = await unaryCall(address, path, bytes, { authorization });
       const { mac, keyId, macAlgorithm: by } = fromBinary(GenerateMacResponseSchema, answer);
       const found = { mac: Buffer.from(mac).toString('hex'), keyId, by };
       deepEqual(found, { mac: macOf(message).toString('hex'), keyId: benchKey.arn, by: macAlgorithm });
@@ -72,30 +75,4 @@ function framed(bytes: Uint8Array): Buffer {
   const prefix = Buffer.alloc(5);
   prefix.writeUInt32BE(bytes.length, 1);
   return Buffer.concat([prefix, bytes]);
-}
-
-/** Fails unless the status is OK. */
-async function unaryCall(address: string, request: Buffer): Promise<Buffer> {
-  const client = new Client(address, credentials.createInsecure(), { 'grpc.enable_http_proxy': 0 });
-  try {
-    return await new Promise((resolve, reject) => {
-      client.makeUnaryRequest(
-        path,
-        asItIs,
-        asItIs,
-        request,
-        { deadline: Date.now() + checkTimeout },
-        (error, answer) => {
-          if (error !== null) reject(error);
-          else resolve(answer ?? Buffer.alloc(0));
-        },
-      );
-    });
-  } finally {
-    client.close();
-  }
-}
-
-function asItIs(bytes: Buffer): Buffer {
-  return bytes;
 }

@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { makeGrants, principals } from './access.ts';
 import { benchKey } from './key.ts';
 
 /** A listener of hmacd: HTTP/2 for gRPC, HTTP/1.1 for the rest. */
@@ -18,13 +19,17 @@ export type Launch = {
   readonly address: string;
   /** Throws or answers false as long as it does not serve. */
   readonly isReady: () => Promise<boolean>;
+  /** What has to be done once it serves. */
+  readonly prepare?: () => Promise<void>;
   /** How many calls it has audited, once it has stopped. Absent: it audits none. */
   readonly audited?: () => Promise<number>;
 };
 
 /** The servers; each takes the listener that is to be measured and a folder of its own. */
 export const launches = {
-  hmacd,
+  hmacd: hmacd(),
+  'hmacd with a grant': hmacd({ grants: 1 }),
+  'hmacd with 50,000 grants': hmacd({ grants: 50_000 }),
   'bare grpc-js': bare('bench/bare-grpc-js.ts'),
   'bare node:http2': bare('bench/bare-http2.ts'),
   'bare node:http': bare('bench/bare-http.ts'),
@@ -32,8 +37,16 @@ export const launches = {
 
 export type ServerName = keyof typeof launches;
 
-/** hmacd as in production, with audit and metrics: what they cost is part of the ratio. */
-async function hmacd(listener: Listener, folder: string): Promise<Launch> {
+/**
+ * hmacd as in production, with audit and metrics: what they cost is part of the ratio.
+ *
+ * @param grants how many there are on the key, where callers have to say who they are; none: everybody may do everything
+ */
+function hmacd({ grants }: { grants?: number } = {}): (listener: Listener, folder: string) => Promise<Launch> {
+  return async (listener, folder) => await launchHmacd(listener, folder, grants);
+}
+
+async function launchHmacd(listener: Listener, folder: string, grants: number | undefined): Promise<Launch> {
   const address = await freeAddress();
   const admin = await freeAddress();
   const seedFile = join(folder, 'seed.yaml');
@@ -41,6 +54,8 @@ async function hmacd(listener: Listener, folder: string): Promise<Launch> {
   const { keyId, keySpec, alias, material } = benchKey;
   const seed = { key_id: keyId, key_spec: keySpec, aliases: [alias], material_base64: material.toString('base64') };
   await writeFile(seedFile, JSON.stringify({ keys: [seed] })); // JSON is YAML.
+  const principalsFile = join(folder, 'principals.yaml');
+  if (grants !== undefined) await writeFile(principalsFile, JSON.stringify(principals));
   return {
     args: ['src/main.ts'],
     env: {
@@ -51,9 +66,11 @@ async function hmacd(listener: Listener, folder: string): Promise<Launch> {
       HMACD_ROOT_KEY_FILE: join(folder, 'root.key'),
       HMACD_SEED_FILE: seedFile,
       HMACD_AUDIT_LOG: auditLog,
+      ...(grants !== undefined && { HMACD_PRINCIPALS_FILE: principalsFile }),
     },
     address,
     isReady: async () => (await fetch(`http://${admin}/readyz`)).status === 200,
+    ...(grants !== undefined && { prepare: () => makeGrants(address, grants) }),
     audited: () => linesWith('GenerateMac', auditLog),
   };
 }

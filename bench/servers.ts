@@ -48,6 +48,7 @@ export async function startServer(
   const stop = () => stopChild(child);
   try {
     await ready(child, launch, signal);
+    await launch.prepare?.();
   } catch (cause) {
     await stop();
     throw new Error(`${name} does not serve; it says:\n${await readFile(outputFile, 'utf8')}`, { cause });

@@ -22,8 +22,12 @@ export interface Config {
   readonly deployment: Deployment;
   /** A path; `undefined` for no seed. */
   readonly seedFile: string | undefined;
-  /** The names that requests to the HTTP listener may be addressed to. */
-  readonly allowedHosts: readonly string[];
+  /** `required`: by the principals file. `anonymous`: every caller is the root of the account. */
+  readonly auth: 'required' | 'anonymous';
+  /** A path, just when credentials are required. */
+  readonly principalsFile: string | undefined;
+  /** The names that requests to the HTTP listener may be addressed to; `undefined` for any. */
+  readonly allowedHosts: readonly string[] | undefined;
   readonly corsOrigins: readonly string[];
   /** `undefined` for listeners without TLS. */
   readonly tls: TlsFiles | undefined;
@@ -31,6 +35,10 @@ export interface Config {
   /** In milliseconds, like every duration here. */
   readonly shutdownGrace: number;
   readonly keyCacheTtl: number;
+  /** How long a grant takes to count without a token. */
+  readonly grantDelay: number;
+  /** For how long a grant token is worth anything; Infinity for as long as its grant. */
+  readonly grantTokenTtl: number;
   /** `stdout`, a path, or `undefined` for none. */
   readonly auditLog: string | undefined;
   readonly logLevel: string;
@@ -45,6 +53,9 @@ export class ConfigError extends Error {
 
 /** The seed of a service that was given none: `alias/demo`. */
 export const DEMO_SEED_FILE = fileURLToPath(new URL('./keys/demo-seed.yaml', import.meta.url));
+
+/** A web page cannot pass for one of them by pointing a name of its own at this machine. */
+const LOOPBACK_HOSTS = ['localhost', '127.0.0.1', '[::1]'];
 
 /** One setting: its variable's name without `HMACD_`, its default, and how its text is read. */
 interface Setting<V> {
@@ -67,8 +78,9 @@ const SETTINGS = {
   region: setting('REGION', 'us-east-1', matching(/^[a-z0-9-]{1,32}$/, 'a Region such as us-east-1')),
   partition: setting('PARTITION', 'aws', matching(/^[a-z0-9-]{1,32}$/, 'a partition such as aws')),
   seedFile: setting('SEED_FILE', DEMO_SEED_FILE, orUndefined('none')),
-  auth: setting('AUTH', undefined, oneOf('anonymous')),
-  allowedHosts: setting('ALLOWED_HOSTS', 'localhost,127.0.0.1,[::1]', hosts),
+  principalsFile: setting('PRINCIPALS_FILE', undefined, nonEmpty),
+  auth: setting('AUTH', undefined, oneOf('required', 'anonymous')),
+  allowedHosts: setting('ALLOWED_HOSTS', undefined, hosts),
   corsOrigins: setting('CORS_ORIGINS', '', origins),
   tlsCertFile: setting('TLS_CERT_FILE', undefined, nonEmpty),
   tlsKeyFile: setting('TLS_KEY_FILE', undefined, nonEmpty),
@@ -77,6 +89,8 @@ const SETTINGS = {
   reflection: setting('REFLECTION', 'true', flag),
   shutdownGrace: setting('SHUTDOWN_GRACE', '10s', duration(0, 3_600_000, '0s to 1h')),
   keyCacheTtl: setting('KEY_CACHE_TTL', '1s', duration(100, 300_000, '100ms to 5m')),
+  grantDelay: setting('GRANT_DELAY', '0s', duration(0, 3_600_000, '0s to 1h')),
+  grantTokenTtl: setting('GRANT_TOKEN_TTL', 'unlimited', unlimited(duration(1_000, 365 * 86_400_000, '1s to 8760h'))),
   auditLog: setting('AUDIT_LOG', 'stdout', orUndefined('off')),
   logLevel: setting('LOG_LEVEL', 'info', oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent')),
 } as const;
@@ -116,7 +130,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, ar
   }
   const tls = tlsOf(values, problems);
   const exposed = [values.grpcAddress, values.httpAddress].some((one) => one !== undefined && !isLoopback(one.host));
-  if (exposed && values.auth !== 'anonymous') {
+  const auth = authOf(values, problems);
+  if (exposed && auth === 'anonymous' && values.auth === undefined) {
     problems.push(
       'HMACD_GRPC_ADDR and HMACD_HTTP_ADDR: other machines could reach them, and every caller is the root of the account; listen on 127.0.0.1, or set HMACD_AUTH=anonymous if that is what you want',
     );
@@ -124,9 +139,30 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, ar
   // A setting that is misspelt, or that this version does not have, might be one that keeps somebody out.
   for (const name of unknownVariables(env)) problems.push(`${name}: hmacd has no such setting`);
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
-  const { accountId, region, partition, auth, tlsCertFile, tlsKeyFile, tlsClientCaFile, tlsClientAuth, ...rest } =
-    values;
-  return Object.freeze({ ...rest, deployment: Object.freeze({ accountId, region, partition }), tls, exposed });
+  const { accountId, region, partition, tlsCertFile, tlsKeyFile, tlsClientCaFile, tlsClientAuth, ...rest } = values;
+  return Object.freeze({
+    ...rest,
+    deployment: Object.freeze({ accountId, region, partition }),
+    auth,
+    // Who has to show a credential has one to show, whatever name a page called by.
+    allowedHosts: values.allowedHosts ?? (auth === 'anonymous' ? LOOPBACK_HOSTS : undefined),
+    tls,
+    exposed,
+  });
+}
+
+/** Whether callers have to say who they are. */
+function authOf(
+  { auth, principalsFile }: Readonly<Record<'auth' | 'principalsFile', string | undefined>>,
+  problems: string[],
+): Config['auth'] {
+  if (auth === 'required' && principalsFile === undefined) {
+    problems.push('HMACD_AUTH: required needs HMACD_PRINCIPALS_FILE');
+  }
+  if (auth === 'anonymous' && principalsFile !== undefined) {
+    problems.push('HMACD_AUTH: anonymous would let everybody do everything, whatever HMACD_PRINCIPALS_FILE says');
+  }
+  return auth === 'required' || principalsFile !== undefined ? 'required' : 'anonymous';
 }
 
 function tlsOf(
@@ -251,6 +287,11 @@ function matching(pattern: RegExp, meaning: string): (text: string) => string {
 }
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** `unlimited`, or a duration. */
+function unlimited(read: (text: string) => number): (text: string) => number {
+  return (text) => (text === 'unlimited' ? Infinity : read(text));
+}
 
 function duration(least: number, most: number, bounds: string): (text: string) => number {
   return (text) => {

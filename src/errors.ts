@@ -2,8 +2,10 @@
 export type ExceptionName =
   | 'AccessDeniedException'
   | 'AlreadyExistsException'
+  | 'DependencyTimeoutException'
   | 'DisabledException'
   | 'DryRunOperationException'
+  | 'ExpiredTokenException'
   | 'InvalidAliasNameException'
   | 'InvalidArnException'
   | 'InvalidGrantTokenException'
@@ -14,9 +16,12 @@ export type ExceptionName =
   | 'KMSInvalidStateException'
   | 'KeyUnavailableException'
   | 'LimitExceededException'
+  | 'MalformedPolicyDocumentException'
+  | 'MissingAuthenticationTokenException'
   | 'NotAuthorizedException'
   | 'NotFoundException'
   | 'SerializationException'
+  | 'UnrecognizedClientException'
   | 'UnsupportedOperationException'
   | 'ValidationException';
 
@@ -38,11 +43,19 @@ export class KmsError extends Error {
   readonly exception: ExceptionName;
   /** Only of a ValidationException: the fields that it is about, if it is about fields. */
   readonly violations: readonly FieldViolation[];
+  /** What of the policies and grants decided, in words, for a caller who may know. */
+  decision: string | undefined;
 
   constructor(exception: ExceptionName, message = '', violations: readonly FieldViolation[] = []) {
     super(message);
     this.exception = exception;
     this.violations = violations;
+  }
+
+  /** The same error, which also tells what decided. */
+  decidedBy(decision: string | undefined): this {
+    this.decision = decision;
+    return this;
   }
 }
 
@@ -51,6 +64,16 @@ export function validationError(violations: readonly FieldViolation[]): KmsError
   const count = `${violations.length} validation error${violations.length === 1 ? '' : 's'} detected`;
   const descriptions = violations.map((violation) => violation.description).join('; ');
   return new KmsError('ValidationException', `${count}: ${descriptions}`, violations);
+}
+
+/**
+ * What a call with `DryRun` ends in that would have succeeded; it tells what allows the call.
+ *
+ * @param call as far as it is known what decided
+ */
+export function dryRunError({ decidedBy }: { readonly decidedBy: string | undefined }): KmsError {
+  const message = 'The request would have succeeded, but the DryRun option is set.';
+  return new KmsError('DryRunOperationException', message).decidedBy(decidedBy);
 }
 
 /** The most characters of a caller's own text that an error repeats: an error has to fit into the trailers of a call. */

@@ -1,22 +1,31 @@
 import { type Logger } from 'pino';
-import { rootAuthorizer } from './access/authorizer.ts';
-import { accountRootArn } from './arn.ts';
+import { anonymousAuthenticator, CredentialAuthenticator } from './access/authenticator.ts';
+import { Authorizer } from './access/authorizer.ts';
+import { LivePrincipals } from './access/live-principals.ts';
 import { noAuditLog, openAuditLog } from './calls/audit-log.ts';
 import { Dispatcher } from './calls/dispatcher.ts';
-import { aliasLimits, keyLimits, macLimits } from './calls/limits.ts';
+import { aliasLimits, grantLimits, keyLimits, macLimits } from './calls/limits.ts';
 import { Metrics } from './calls/metrics.ts';
 import { operationsOf } from './calls/operation.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import * as alias from './gen/hmacd/v1/alias_pb.ts';
+import * as grant from './gen/hmacd/v1/grant_pb.ts';
 import * as key from './gen/hmacd/v1/key_pb.ts';
 import * as mac from './gen/hmacd/v1/mac_pb.ts';
+import { GrantBook } from './grants/grant-book.ts';
+import { GrantExpiry } from './grants/grant-expiry.ts';
+import { GrantPaths } from './grants/grant-paths.ts';
+import { GrantRecords } from './grants/grant-records.ts';
+import { GrantService } from './grants/grant-service.ts';
+import { grantTokenKey } from './grants/grant-token-key.ts';
 import { AliasService } from './keys/alias-service.ts';
 import { KeyCache } from './keys/key-cache.ts';
 import { KeyDeletion } from './keys/key-deletion.ts';
 import { KeyPaths } from './keys/key-paths.ts';
 import { KeyReader } from './keys/key-reader.ts';
 import { KeyService } from './keys/key-service.ts';
+import { KeyPolicies } from './keys/protected-key.ts';
 import { readSeedFile } from './keys/seed-file.ts';
 import { plantSeed } from './keys/seeder.ts';
 import { MacService } from './macs/mac-service.ts';
@@ -43,6 +52,8 @@ export interface Service {
   readonly admin: AdminWire;
   /** The certificate of the listeners; `undefined` without TLS. */
   readonly tls: Tls | undefined;
+  /** Who may call; `undefined` when everybody may. */
+  readonly principals: LivePrincipals | undefined;
   /** Whether calls are served: says so to `/readyz` and to gRPC's health checks. */
   setServing(serving: boolean): void;
   /** Ends the work in the background, writes what is not written, and lets go of the store. */
@@ -77,6 +88,12 @@ export async function build(
   await using open = new AsyncDisposableStack();
   const tls =
     config.tls && open.adopt(new Tls(config.tls, (sentence) => log.error(sentence)), (opened) => opened.close());
+  const principals =
+    config.principalsFile === undefined
+      ? undefined
+      : open.adopt(new LivePrincipals(config.principalsFile, log), (opened) => opened.close());
+  const authenticator =
+    principals === undefined ? anonymousAuthenticator(deployment) : new CredentialAuthenticator(principals, clock, log);
   const store = open.adopt(
     replacements.store ?? (await openRecordStore(config.store, { ...config, ...deployment }, log)),
     (opened) => opened.close(),
@@ -122,7 +139,22 @@ export async function build(
   });
 
   const paths = new KeyPaths(deployment.accountId);
-  const cache = new KeyCache(records, follower, deployment, paths, clock, metrics, CACHE_CAPACITY);
+  const grantPaths = new GrantPaths(paths, deployment.accountId);
+  const tokenKey = await grantTokenKey(records, grantPaths);
+  const grants = new GrantBook(records, follower, grantPaths, tokenKey, config.grantTokenTtl, clock, CACHE_CAPACITY);
+  const authorizer = new Authorizer(grants, { deployment, clock, secureTransport: tls !== undefined });
+  const policies = new KeyPolicies(deployment);
+  const cache = new KeyCache(
+    records,
+    follower,
+    authorizer,
+    policies,
+    deployment,
+    paths,
+    clock,
+    metrics,
+    CACHE_CAPACITY,
+  );
   await follower.start();
   // Again, now that no change of it can be missed.
   await confirmDeployment(records, config, rootKeyIds);
@@ -136,26 +168,49 @@ export async function build(
         ),
     (opened) => opened.close(),
   );
-  const root = { arn: accountRootArn(deployment) };
-  const dispatcher = new Dispatcher(() => root, follower, audit, metrics, log, clock);
-  const reader = new KeyReader(records, deployment, paths, clock);
+  const dispatcher = new Dispatcher(
+    ({ evidence }) => authenticator.authenticate(evidence),
+    follower,
+    audit,
+    metrics,
+    log,
+    clock,
+  );
+  const reader = new KeyReader(records, authorizer, policies, deployment, paths, clock);
+  const grantRecords = new GrantRecords(records, grantPaths, config.grantDelay, clock);
   const operations = [
-    ...operationsOf(mac.MacService, macLimits, new MacService(cache, rootAuthorizer), { actsOnCache: true }),
+    ...operationsOf(mac.MacService, macLimits, new MacService(cache, authorizer), ['generateMac', 'verifyMac']),
     ...operationsOf(
       key.KeyService,
       keyLimits,
-      new KeyService(records, reader, rootAuthorizer, deployment, paths, clock),
-      { actsOnCache: false },
+      new KeyService(records, reader, authorizer, policies, deployment, paths, clock),
+      ['describeKey'],
     ),
-    ...operationsOf(alias.AliasService, aliasLimits, new AliasService(records, reader, deployment, paths, clock), {
-      actsOnCache: false,
-    }),
+    ...operationsOf(
+      alias.AliasService,
+      aliasLimits,
+      new AliasService(records, reader, authorizer, deployment, paths, clock),
+      [],
+    ),
+    ...operationsOf(
+      grant.GrantService,
+      grantLimits,
+      new GrantService(records, grantRecords, reader, authorizer, deployment, grantPaths, tokenKey, clock),
+      [],
+    ),
   ];
   const deletion = open.adopt(
     new KeyDeletion(records, paths, clock, (error) => log.error({ err: error }, 'a key could not be destroyed')),
     (opened) => opened.close(),
   );
   deletion.start();
+  const expiry = open.adopt(
+    new GrantExpiry(records, grantRecords, grantPaths, clock, (error) =>
+      log.error({ err: error }, 'a grant that has expired could not be removed'),
+    ),
+    (opened) => opened.close(),
+  );
+  expiry.start();
 
   const grpc = new GrpcWire(operations, dispatcher, config, tls);
   health = (serving) => grpc.setServing(serving);
@@ -167,6 +222,7 @@ export async function build(
     http,
     admin,
     tls,
+    principals,
     setServing(serving) {
       wanted = serving;
       grpc.setServing(serving && follower.available);

@@ -40,12 +40,16 @@ describe('the configuration', () => {
       rootKeyFiles: ['data/root.key'],
       deployment: { accountId: '000000000000', region: 'us-east-1', partition: 'aws' },
       seedFile: DEMO_SEED_FILE,
+      auth: 'anonymous',
+      principalsFile: undefined,
       allowedHosts: ['localhost', '127.0.0.1', '[::1]'],
       corsOrigins: [],
       tls: undefined,
       reflection: true,
       shutdownGrace: 10_000,
       keyCacheTtl: 1_000,
+      grantDelay: 0,
+      grantTokenTtl: Infinity,
       auditLog: 'stdout',
       logLevel: 'info',
       exposed: false,
@@ -107,7 +111,8 @@ describe('the configuration', () => {
     ['AUDIT_LOG', 'off', { auditLog: undefined }],
     ['AUDIT_LOG', 'audit.log', { auditLog: 'audit.log' }],
     ['LOG_LEVEL', 'silent', { logLevel: 'silent' }],
-    ['AUTH', 'anonymous', { exposed: false }],
+    ['AUTH', 'anonymous', { auth: 'anonymous', exposed: false }],
+    ['PRINCIPALS_FILE', 'p.yaml', { principalsFile: 'p.yaml', auth: 'required', allowedHosts: undefined }],
   ])('takes %s=%s, as a variable and as a flag', (name, value, expected) => {
     expect(read({ [name]: value })).toMatchObject(expected);
     const flag = `--${name.toLowerCase().replaceAll('_', '-')}`;
@@ -142,7 +147,8 @@ describe('the configuration', () => {
     ['REGION', 'r'.repeat(33), `"${'r'.repeat(33)}" is not a Region such as us-east-1`],
     ['PARTITION', 'aws:cn', '"aws:cn" is not a partition such as aws'],
     ['SEED_FILE', '', 'it is empty'],
-    ['AUTH', 'required', '"required" is not anonymous'],
+    ['AUTH', 'none', '"none" is not required, anonymous'],
+    ['PRINCIPALS_FILE', '', 'it is empty'],
     ['TLS_CERT_FILE', '', 'it is empty'],
     ['ALLOWED_HOSTS', 'a,', 'it has an empty item'],
     ...['a.example', 'https://a.example/', 'https://a.example/x', '*', 'null'].map(
@@ -204,9 +210,9 @@ describe('the configuration', () => {
     expect(() => readConfig(env, [])).toThrow(
       new ConfigError('HMACD_GRPC_ADRR: hmacd has no such setting\nHMACD_: hmacd has no such setting'),
     );
-    expect(problemsOf({ PRINCIPALS_FILE: 'p', REGION: 'R' }).map((problem) => problem.split(':')[0])).toEqual([
+    expect(problemsOf({ PRINCIPAL_FILE: 'p', REGION: 'R' }).map((problem) => problem.split(':')[0])).toEqual([
       'HMACD_REGION',
-      'HMACD_PRINCIPALS_FILE',
+      'HMACD_PRINCIPAL_FILE',
     ]);
   });
 
@@ -259,6 +265,29 @@ describe('a listener', () => {
       httpAddress: undefined,
       adminAddress: undefined,
     });
+  });
+});
+
+describe('callers', () => {
+  it.each([
+    ['required', undefined, ['HMACD_AUTH: required needs HMACD_PRINCIPALS_FILE']],
+    [
+      'anonymous',
+      'p.yaml',
+      ['HMACD_AUTH: anonymous would let everybody do everything, whatever HMACD_PRINCIPALS_FILE says'],
+    ],
+  ])('cannot be %s with the principals file %s', (auth, file, problems) => {
+    expect(problemsOf({ AUTH: auth, ...(file !== undefined && { PRINCIPALS_FILE: file }) })).toEqual(problems);
+  });
+
+  it.each([{}, { AUTH: 'required' }])('of a principals file may come from anywhere, by any name (%j)', (settings) => {
+    const config = read({ ...settings, PRINCIPALS_FILE: 'p.yaml', GRPC_ADDR: '0.0.0.0:1' });
+    expect(config).toMatchObject({ auth: 'required', exposed: true, allowedHosts: undefined });
+  });
+
+  it('may come by some names only, if that is what is set', () => {
+    const config = read({ PRINCIPALS_FILE: 'p.yaml', ALLOWED_HOSTS: 'a.example' });
+    expect(config.allowedHosts).toEqual(['a.example']);
   });
 });
 

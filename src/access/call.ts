@@ -1,11 +1,7 @@
+import type { Principal } from './principal.ts';
+
 /** The protocols that a call can come by. */
 export type Wire = 'grpc' | 'connect' | 'grpc-web';
-
-/** Who calls. */
-export interface Principal {
-  /** Such as `arn:aws:iam::000000000000:root`. */
-  readonly arn: string;
-}
 
 /** A call under way: who wants what, and what is found out about it on the way. */
 export interface Call {
@@ -16,10 +12,14 @@ export interface Call {
   readonly wire: Wire;
   /** The peer's IP address; empty when the transport has none. */
   readonly sourceAddress: string;
-  /** Who calls, once that is known. */
+  /** Who calls; NOBODY until that is known. */
   principal: Principal;
   /** The ARN of the key that the call is about, once it is known that there is one. */
   keyArn: string | undefined;
   /** The name of the MAC algorithm that is asked for, once the request is known to be well-formed. */
   macAlgorithm: string | undefined;
+  /** The ID of the grant that allows it, if one does. */
+  grantId: string | undefined;
+  /** What allowed or denied it, in words, once that is known. */
+  decidedBy: string | undefined;
 }

@@ -24,7 +24,8 @@ export const noAuditLog: AuditLog = { record() {}, close: () => Promise.resolve(
 /**
  * Opens the audit log: a JSON object a line, to standard output or appended to a file.
  *
- * Lines are joined from texts that need no escaping (the service's own names, UUIDs, ARNs that were checked, addresses)
+ * Lines are joined from texts that need no escaping (the service's own names, UUIDs, ARNs that were checked, addresses),
+ * and of what allowed or denied a call, which is escaped once,
  * and written in batches, at most 100 ms late: a line made and written by itself would cost more than the MAC.
  *
  * @param destination `stdout` or a path
@@ -60,6 +61,8 @@ async function writeTo(file: number, bytes: Uint8Array): Promise<number> {
 class JsonAuditLog implements AuditLog {
   readonly #lines: LineWriter;
   readonly #time: () => string;
+  #lastDecision = '';
+  #lastMember = '';
 
   constructor(lines: LineWriter, clock: Clock) {
     this.#lines = lines;
@@ -68,8 +71,18 @@ class JsonAuditLog implements AuditLog {
 
   record(call: Call, outcome: Outcome, milliseconds: number): void {
     this.#lines.write(
-      `{"time":"${this.#time()}","requestId":"${call.requestId}","wire":"${call.wire}","sourceAddress":"${call.sourceAddress}","principal":"${call.principal.arn}","operation":"${call.operation}"${member('keyArn', call.keyArn)}${member('macAlgorithm', call.macAlgorithm)},"outcome":"${outcome}","milliseconds":${Math.round(milliseconds * 1_000) / 1_000}}\n`,
+      `{"time":"${this.#time()}","requestId":"${call.requestId}","wire":"${call.wire}","sourceAddress":"${call.sourceAddress}","principal":"${call.principal.arn}","authentication":"${call.principal.authentication}","operation":"${call.operation}"${member('keyArn', call.keyArn)}${member('macAlgorithm', call.macAlgorithm)}${this.#decision(call.decidedBy)},"outcome":"${outcome}","milliseconds":${Math.round(milliseconds * 1_000) / 1_000}}\n`,
     );
+  }
+
+  /** Names of statements may have any characters; the same ones come again and again. */
+  #decision(decidedBy: string | undefined): string {
+    if (decidedBy === undefined) return '';
+    if (decidedBy !== this.#lastDecision) {
+      this.#lastDecision = decidedBy;
+      this.#lastMember = `,"decidedBy":${asciiJson(decidedBy)}`;
+    }
+    return this.#lastMember;
   }
 
   async close(): Promise<void> {
@@ -79,6 +92,14 @@ class JsonAuditLog implements AuditLog {
 
 function member(name: string, value: string | undefined): string {
   return value === undefined ? '' : `,"${name}":"${value}"`;
+}
+
+/** A text as JSON writes it in ASCII. */
+function asciiJson(text: string): string {
+  return JSON.stringify(text).replace(
+    /[\u007f-\uffff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /** The time in ISO 8601, put together once a millisecond. */

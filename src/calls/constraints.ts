@@ -90,6 +90,30 @@ export function requiredValueOf(desc: DescEnum, names: readonly string[]): Const
   return (value) => (value === 0 ? { shown: 'null', constraint: 'Member must not be null' } : known(value));
 }
 
+/**
+ * Demands at least one value, and only values that an enum has.
+ *
+ * @param names AWS's names of the values, as an error tells them
+ */
+export function requiredValuesOf(desc: DescEnum, names: readonly string[]): Constraint<readonly number[]> {
+  return (values) => {
+    if (values.length === 0) return { shown: 'null', constraint: 'Member must not be null' };
+    if (values.every((value) => value !== 0 && desc.value[value] !== undefined)) return undefined;
+    return {
+      shown: `'[${values.join(', ')}]'`,
+      constraint: `Member must satisfy constraint: [Member must satisfy enum value set: [${names.join(', ')}]]`,
+    };
+  };
+}
+
+/** A secret of `least` to `most` characters, or none, which no error shows. */
+export function optionalSecret(least: number, most: number): Constraint<string | undefined> {
+  return (value) => {
+    const constraint = value === undefined ? undefined : lengthFailure(value.length, least, most);
+    return constraint === undefined ? undefined : { shown: undefined, constraint };
+  };
+}
+
 function lengthFailure(length: number, least: number, most: number): string | undefined {
   if (length < least) return `Member must have length greater than or equal to ${least}`;
   if (length > most) return `Member must have length less than or equal to ${most}`;

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { Call, Principal, Wire } from '../access/call.ts';
+import type { Evidence } from '../access/authenticator.ts';
+import type { Call, Wire } from '../access/call.ts';
+import { NOBODY, type Principal } from '../access/principal.ts';
 import type { Clock } from '../clock.ts';
 import { KmsError, validationError } from '../errors.ts';
 import type { ChangeFollower } from '../records/change-follower.ts';
@@ -15,10 +17,12 @@ export interface Arrival {
   readonly wire: Wire;
   /** The peer's IP address; empty when the transport has none. */
   readonly sourceAddress: string;
+  /** What the caller shows of who it is. */
+  readonly evidence: Evidence;
 }
 
 /** Who is calling. Throws the KmsError that the call ends in when nobody may. */
-export type Authenticate = (arrival: Arrival) => Principal;
+export type Authenticate = (arrival: Arrival) => Principal | Promise<Principal>;
 
 /** How a wire turns a body into a request, and an answer into what it sends. */
 export interface Codec<B, T> {
@@ -69,7 +73,8 @@ export class Dispatcher {
   }
 
   /**
-   * Carries a call out. An operation that needs no I/O is answered without a turn of the event loop.
+   * Carries a call out. An operation that needs no I/O, of a caller who is known at once, is answered without a turn of
+   * the event loop.
    *
    * @returns what the codec made of the answer, to be sent at once
    * @throws CallFailure and nothing else
@@ -78,15 +83,13 @@ export class Dispatcher {
     const started = this.#clock.monotonic();
     const call = newCall(operation, arrival);
     try {
-      call.principal = this.#authenticate(arrival);
-      const request = decode(codec, body);
-      const violations = operation.validate(request);
-      if (violations.length > 0) throw validationError(violations);
-      const answer = operation.serve(request, call);
-      if (!(answer instanceof Promise)) return this.#answered(operation, call, started, codec, answer);
-      return answer
-        .then((awaited) => this.#answered(operation, call, started, codec, awaited))
-        .catch((error: unknown) => this.#failed(call, started, error));
+      const principal = this.#authenticate(arrival);
+      const answer =
+        principal instanceof Promise
+          ? principal.then((known) => this.#serve(operation, call, started, codec, body, known))
+          : this.#serve(operation, call, started, codec, body, principal);
+      if (!(answer instanceof Promise)) return answer;
+      return answer.catch((error: unknown) => this.#failed(call, started, error));
     } catch (error) {
       return this.#failed(call, started, error);
     }
@@ -95,6 +98,24 @@ export class Dispatcher {
   /** Audits and counts a call whose body the wire could not decode. */
   undecoded(operation: Operation, arrival: Arrival): void {
     this.#ended(newCall(operation, arrival), UNDECODED, this.#clock.monotonic());
+  }
+
+  /** Carries out the call of a caller that is known. */
+  #serve<B, T>(
+    operation: Operation,
+    call: Call,
+    started: number,
+    codec: Codec<B, T>,
+    body: B,
+    principal: Principal,
+  ): T | Promise<T> {
+    call.principal = principal;
+    const request = decode(codec, body);
+    const violations = operation.validate(request);
+    if (violations.length > 0) throw validationError(violations);
+    const answer = operation.serve(request, call);
+    if (!(answer instanceof Promise)) return this.#answered(operation, call, started, codec, answer);
+    return answer.then((awaited) => this.#answered(operation, call, started, codec, awaited));
   }
 
   #answered<B, T>(operation: Operation, call: Call, started: number, codec: Codec<B, T>, answer: object): T {
@@ -142,11 +163,10 @@ function newCall(operation: Operation, { wire, sourceAddress }: Arrival): Call {
     principal: NOBODY,
     keyArn: undefined,
     macAlgorithm: undefined,
+    grantId: undefined,
+    decidedBy: undefined,
   };
 }
-
-/** Stands for the caller until it is known who it is. */
-const NOBODY: Principal = { arn: '' };
 
 function decode<B>(codec: Codec<B, unknown>, body: B): object {
   try {

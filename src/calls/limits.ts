@@ -1,16 +1,27 @@
-import type { DescMessage, DescMethodUnary, DescService, MessageShape } from '@bufbuild/protobuf';
+import {
+  type DescEnum,
+  type DescMessage,
+  type DescMethodUnary,
+  type DescService,
+  getOption,
+  type MessageShape,
+} from '@bufbuild/protobuf';
 import type { FieldViolation } from '../errors.ts';
 import type { AliasService } from '../gen/hmacd/v1/alias_pb.ts';
 import { type KeyService, KeySpecSchema, KeyUsageSchema, OriginSchema } from '../gen/hmacd/v1/key_pb.ts';
+import { GrantOperationSchema, type GrantService } from '../gen/hmacd/v1/grant_pb.ts';
 import { MacAlgorithmSchema, type MacService } from '../gen/hmacd/v1/mac_pb.ts';
+import { aws_name } from '../gen/hmacd/v1/options_pb.ts';
 import {
   bytes,
   characters,
   type Constraint,
   optional,
+  optionalSecret,
   range,
   required,
   requiredValueOf,
+  requiredValuesOf,
   secrets,
   sentence,
   valueOf,
@@ -38,6 +49,16 @@ const aliasName = required(characters(1, 256, /^[a-zA-Z0-9:/_-]+$/));
 const limit = optional(range(1, 1_000));
 const marker = optional(characters(1, 1_024, /^[\u0020-\u00FF]*$/));
 const description = characters(0, 8_192);
+const policyName = optional(characters(1, 128, /^[\w]+$/));
+// oxlint-disable-next-line no-control-regex -- AWS's own
+const policy = characters(1, 131_072, /^[\u0009\u000A\u000D\u0020-\u00FF]+$/);
+const principal = characters(1, 256, /^[\w+=,.@:/-]+$/);
+const grantId = characters(1, 128);
+
+/** AWS's names of an enum's values, in the order of the contract. */
+function awsNamesOf(desc: DescEnum): string[] {
+  return desc.values.filter((value) => value.number !== 0).map((value) => getOption(value, aws_name));
+}
 
 export const macLimits: Limits<typeof MacService> = {
   generateMac: { message, keyId, macAlgorithm, grantTokens },
@@ -68,6 +89,7 @@ export const keyLimits: Limits<typeof KeyService> = {
       'ECC_NIST_EDWARDS25519',
     ]),
     origin: valueOf(OriginSchema, ['AWS_KMS', 'EXTERNAL', 'AWS_CLOUDHSM', 'EXTERNAL_KEY_STORE']),
+    policy: optional(policy),
   },
   describeKey: { keyId, grantTokens },
   listKeys: { limit, marker },
@@ -77,6 +99,28 @@ export const keyLimits: Limits<typeof KeyService> = {
   // What the model allows; the operation itself demands 7 to 30.
   scheduleKeyDeletion: { keyId, pendingWindowInDays: optional(range(1, 365)) },
   cancelKeyDeletion: { keyId },
+  getKeyPolicy: { keyId, policyName },
+  putKeyPolicy: { keyId, policyName, policy: required(policy) },
+  listKeyPolicies: { keyId, limit, marker },
+};
+
+export const grantLimits: Limits<typeof GrantService> = {
+  createGrant: {
+    keyId,
+    granteePrincipal: required(principal),
+    retiringPrincipal: optional(principal),
+    operations: requiredValuesOf(GrantOperationSchema, awsNamesOf(GrantOperationSchema)),
+    grantTokens,
+    name: optional(characters(1, 256, /^[a-zA-Z0-9:/_-]+$/)),
+  },
+  listGrants: { keyId, grantId: optional(grantId), granteePrincipal: optional(principal), limit, marker },
+  listRetirableGrants: { retiringPrincipal: required(principal), limit, marker },
+  retireGrant: {
+    grantToken: optionalSecret(1, 8_192),
+    keyId: optional(characters(1, 2_048)),
+    grantId: optional(grantId),
+  },
+  revokeGrant: { keyId, grantId: required(grantId) },
 };
 
 export const aliasLimits: Limits<typeof AliasService> = {

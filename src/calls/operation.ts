@@ -28,12 +28,16 @@ export interface Operation {
   readonly actsOnCache: boolean;
 }
 
-/** The operations of a service. */
+/**
+ * The operations of a service.
+ *
+ * @param actsOnCache those that act on what the replica remembers
+ */
 export function operationsOf<S extends DescService>(
   service: S,
   limits: Limits<S>,
   handlers: Handlers<S>,
-  { actsOnCache }: { actsOnCache: boolean },
+  actsOnCache: readonly (keyof S['method'] & string)[],
 ): Operation[] {
   return service.methods.map((method) => {
     if (method.methodKind !== 'unary') throw new Error(`${method.name} is not unary`);
@@ -44,7 +48,7 @@ export function operationsOf<S extends DescService>(
       name: method.name,
       validate: validator(method.input, limits[name]),
       serve: handler,
-      actsOnCache,
+      actsOnCache: actsOnCache.includes(name),
     };
   });
 }

@@ -71,15 +71,19 @@ async function listenOn(name: string, listener: Listener, address: Address | und
 }
 
 function announce(config: Config, listening: Listening, log: Logger): void {
-  if (config.exposed) {
+  const anonymous = config.auth === 'anonymous';
+  if (config.exposed && anonymous) {
     log.warn('HMACD_AUTH=anonymous: whoever can reach the listeners is the root of the account, and may do everything');
+  }
+  if (config.exposed && !anonymous && config.tls === undefined) {
+    log.warn('without TLS, whoever is on the network between can read the credentials of callers');
   }
   const addresses = Object.entries(listening).flatMap(([name, address]) =>
     address === undefined ? [] : [[name, formatAddress(address)]],
   );
   log.info(Object.fromEntries(addresses), 'ready');
   // Others have to know where they reach it, and what it has.
-  if (config.seedFile === DEMO_SEED_FILE && !config.exposed)
+  if (config.seedFile === DEMO_SEED_FILE && anonymous && !config.exposed)
     process.stderr.write(`${linesToPaste(listening, config.tls).join('\n')}\n`);
 }
 

@@ -1,5 +1,6 @@
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { aliasArn, type Deployment, keyArn } from '../arn.ts';
+import { aliasArn, type Deployment } from '../arn.ts';
+import type { Authorizer } from '../access/authorizer.ts';
 import type { Call } from '../access/call.ts';
 import type { Clock } from '../clock.ts';
 import { KmsError } from '../errors.ts';
@@ -17,7 +18,7 @@ import { algorithmOfKeySpec } from './algorithms.ts';
 import { exists, requireChangeable } from './key.ts';
 import { withAlias, withoutAlias } from './key-aliases.ts';
 import type { KeyPaths } from './key-paths.ts';
-import type { KeyEntry, KeyReader } from './key-reader.ts';
+import type { FoundKey, KeyEntry, KeyReader } from './key-reader.ts';
 import { aliasNotFound } from './key-reference.ts';
 import { markerAfter, nameOfMarker, pageOf } from './marker.ts';
 
@@ -28,13 +29,22 @@ const PAGE = 100;
 export class AliasService {
   readonly #records: Records;
   readonly #keys: KeyReader;
+  readonly #authorizer: Authorizer;
   readonly #deployment: Deployment;
   readonly #paths: KeyPaths;
   readonly #clock: Clock;
 
-  constructor(records: Records, keys: KeyReader, deployment: Deployment, paths: KeyPaths, clock: Clock) {
+  constructor(
+    records: Records,
+    keys: KeyReader,
+    authorizer: Authorizer,
+    deployment: Deployment,
+    paths: KeyPaths,
+    clock: Clock,
+  ) {
     this.#records = records;
     this.#keys = keys;
+    this.#authorizer = authorizer;
     this.#deployment = deployment;
     this.#paths = paths;
     this.#clock = clock;
@@ -42,6 +52,7 @@ export class AliasService {
 
   async createAlias(request: CreateAliasRequest, call: Call) {
     const aliasName = requireAliasName(request.aliasName!);
+    this.#authorizer.authorizeByIdentity(call, aliasArn(this.#deployment, aliasName));
     return await this.#records.untilUncontended(async () => {
       const key = await this.#keys.byId(request.targetKeyId!, call);
       requireChangeable(key.message, call.keyArn!);
@@ -68,7 +79,7 @@ export class AliasService {
           withAlias(this.#paths.keyAliases(keyId), aliases, aliasName),
         ],
         // Whoever deleted an alias of this name may be waiting still.
-        alias === undefined ? 'adds' : 'takes away',
+        alias === undefined && !looksAtAliases(key) ? 'adds' : 'takes away',
       );
       return {};
     });
@@ -76,6 +87,7 @@ export class AliasService {
 
   async updateAlias(request: UpdateAliasRequest, call: Call) {
     const aliasName = requireAliasName(request.aliasName!);
+    this.#authorizer.authorizeByIdentity(call, aliasArn(this.#deployment, aliasName));
     return await this.#records.untilUncontended(async () => {
       const alias = aliasIn(await this.#records.get(AliasSchema, this.#paths.alias(aliasName)));
       if (alias === undefined) throw this.#notFound(aliasName);
@@ -83,12 +95,15 @@ export class AliasService {
       const target = await this.#keys.byId(request.targetKeyId!, call);
       const to = target.message.keyId;
       requireChangeable(target.message, call.keyArn!);
-      const [source, fromAliases, toAliases] = await this.#records.getMany([
+      const [current, fromAliases, toAliases] = await this.#records.getMany([
         [KeySchema, this.#paths.key(from)],
         [KeyAliasesSchema, this.#paths.keyAliases(from)],
         [KeyAliasesSchema, this.#paths.keyAliases(to)],
       ]);
-      if (source === undefined || !exists(source.message, this.#clock.now())) throw this.#notFound(aliasName);
+      if (current === undefined || !exists(current.message, this.#clock.now())) throw this.#notFound(aliasName);
+      // Of both keys, the caller has to be allowed to move their aliases.
+      const source = await this.#keys.byId(from, call);
+      call.keyArn = target.protection.arn;
       requireSameKeySpec(aliasName, source, target);
       const moved: Alias = {
         ...alias.message,
@@ -114,6 +129,7 @@ export class AliasService {
 
   async deleteAlias(request: DeleteAliasRequest, call: Call) {
     const aliasName = requireAliasName(request.aliasName!);
+    this.#authorizer.authorizeByIdentity(call, aliasArn(this.#deployment, aliasName));
     const path = this.#paths.alias(aliasName);
     await this.#records.untilUncontended(async () => {
       const alias = aliasIn(await this.#records.get(AliasSchema, path));
@@ -123,7 +139,7 @@ export class AliasService {
         throw this.#notFound(aliasName);
       }
       const { targetKeyId } = alias.message;
-      call.keyArn = keyArn(this.#deployment, targetKeyId);
+      await this.#keys.byId(targetKeyId, call);
       const aliases = await this.#records.get(KeyAliasesSchema, this.#paths.keyAliases(targetKeyId));
       const removal = withoutAlias(aliases, aliasName);
       const deleted = replaceRecord(alias, AliasSchema, { ...alias.message, deleted: true });
@@ -138,12 +154,13 @@ export class AliasService {
   }
 
   async listAliases(request: ListAliasesRequest, call: Call) {
+    this.#authorizer.authorizeByIdentity(call);
     const limit = Math.min(request.limit ?? 50, PAGE);
     const after = nameOfMarker(request.marker, isAliasName);
     const found =
       request.keyId === undefined
         ? await this.#records.list(AliasSchema, this.#paths.aliases, this.#paths.alias(after), limit + 1)
-        : await this.#aliasesOfKey(await this.#keys.byId(request.keyId, call), after);
+        : await this.#aliasesOfKey(await this.#keys.find(request.keyId, call), after);
     const { page, truncated } = pageOf(found, limit);
     const ended = await this.#keys.ended();
     const listed = page.flatMap(({ message }) =>
@@ -176,6 +193,11 @@ export class AliasService {
   #notFound(aliasName: string): KmsError {
     return aliasNotFound(aliasArn(this.#deployment, aliasName));
   }
+}
+
+/** Whether the policy of a key makes a difference of its aliases, so that another one may take something away. */
+function looksAtAliases({ protection }: FoundKey): boolean {
+  return protection.policy.conditionKeys.has('kms:resourcealiases');
 }
 
 function requireSameKeySpec(aliasName: string, source: KeyEntry, target: KeyEntry): void {

@@ -1,10 +1,12 @@
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import type { Timestamp } from '@bufbuild/protobuf/wkt';
-import { aliasArn, type Deployment, keyArn } from '../arn.ts';
-import { foreignAccountDenied } from '../access/authorizer.ts';
+import { aliasArn, type Deployment } from '../arn.ts';
+import { foreignAccountDenied } from '../access/access-denied.ts';
+import type { Authorizer, ProtectedKey } from '../access/authorizer.ts';
 import type { Call } from '../access/call.ts';
 import type { Clock } from '../clock.ts';
-import { AliasSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
+import { AliasSchema, KeyAliasesSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
+import type { KmsError } from '../errors.ts';
 import type { KeyState } from '../gen/hmacd/v1/key_pb.ts';
 import type { ChangeFollower } from '../records/change-follower.ts';
 import { RecordCache } from '../records/record-cache.ts';
@@ -16,18 +18,23 @@ import { aliasIn } from './alias.ts';
 import { exists } from './key.ts';
 import type { KeyPaths } from './key-paths.ts';
 import { aliasNotFound, keyNotFound, parseKeyReference } from './key-reference.ts';
+import type { KeyPolicies } from './protected-key.ts';
 
 /** How often an alias is read again that moved while its key was read. */
 const ATTEMPTS = 10;
 
 /** What a MAC needs of a key. */
-export interface CachedKey {
-  readonly keyId: string;
-  readonly arn: string;
+export interface CachedKey extends ProtectedKey {
   readonly keyState: KeyState;
   readonly deletionDate?: Timestamp | undefined;
   readonly algorithm: HmacAlgorithm;
   readonly material: KeyObject;
+}
+
+/** A key, and the alias by which it was named, if any. */
+export interface ResolvedKey {
+  readonly key: CachedKey;
+  readonly requestAlias: string | undefined;
 }
 
 /** What a MAC needs of an alias. */
@@ -45,6 +52,7 @@ export interface CacheObserver {
 /** The keys in use, at hand without a look at the store for as long as that is safe. */
 export class KeyCache {
   readonly #deployment: Deployment;
+  readonly #authorizer: Authorizer;
   readonly #paths: KeyPaths;
   readonly #clock: Clock;
   readonly #observer: CacheObserver;
@@ -55,39 +63,58 @@ export class KeyCache {
   constructor(
     records: Records,
     follower: ChangeFollower,
+    authorizer: Authorizer,
+    policies: KeyPolicies,
     deployment: Deployment,
     paths: KeyPaths,
     clock: Clock,
     observer: CacheObserver,
     capacity: number,
   ) {
+    this.#authorizer = authorizer;
     this.#deployment = deployment;
     this.#paths = paths;
     this.#clock = clock;
     this.#observer = observer;
-    this.#keys = new RecordCache(follower, (path) => loadKey(records, deployment, path), capacity);
+    this.#keys = new RecordCache(
+      follower,
+      (path) => loadKey(records, policies, paths, path),
+      capacity,
+      (path) => paths.keyOfAliases(path) ?? path,
+    );
     this.#aliases = new RecordCache(follower, (path) => loadAlias(records, paths, path), capacity);
   }
 
   /**
    * The key that a key ID, key ARN, alias name or alias ARN names, as it is at this moment; at once, if it is at hand.
    *
-   * @throws KmsError NotFoundException; AccessDeniedException for another account's
+   * @throws KmsError NotFoundException; AccessDeniedException for another account's, and for another account's caller
    */
-  resolve(reference: string, call: Call): CachedKey | Promise<CachedKey> {
+  resolve(reference: string, call: Call): ResolvedKey | Promise<ResolvedKey> {
     const parsed = parseKeyReference(reference, this.#deployment);
     if (parsed.kind === 'foreign') throw foreignAccountDenied(call);
     if (parsed.kind === 'key') {
-      return this.#key(this.#paths.key(parsed.keyId), () => keyNotFound(this.#deployment, parsed.keyId));
+      const { keyId } = parsed;
+      const found = this.#key(
+        this.#paths.key(keyId),
+        this.#absence(call, () => keyNotFound(this.#deployment, keyId)),
+      );
+      return found instanceof Promise ? found.then(asItself) : asItself(found);
     }
-    const notFound = () => aliasNotFound(aliasArn(this.#deployment, parsed.aliasName));
-    if (!isAliasName(parsed.aliasName)) throw notFound();
-    const path = this.#paths.alias(parsed.aliasName);
+    const requestAlias = parsed.aliasName;
+    const notFound = this.#absence(call, () => aliasNotFound(aliasArn(this.#deployment, requestAlias)));
+    if (!isAliasName(requestAlias)) throw notFound();
+    const path = this.#paths.alias(requestAlias);
     const alias = this.#aliases.peek(path);
     const key = alias && this.#keys.peek(alias.keyPath);
-    if (key === undefined) return this.#byAlias(path, notFound);
+    if (key === undefined) return this.#byAlias(path, notFound).then((read) => ({ key: read, requestAlias }));
     this.#observer.cacheHit();
-    return this.#existing(key, notFound);
+    return { key: this.#existing(key, notFound), requestAlias };
+  }
+
+  /** What a caller is told of a key that is not there: those of other accounts cannot tell it from one they may not use. */
+  #absence(call: Call, notFound: () => KmsError): () => KmsError {
+    return this.#authorizer.isAtHome(call) ? notFound : () => foreignAccountDenied(call);
   }
 
   async #byAlias(path: string, notFound: () => Error): Promise<CachedKey> {
@@ -123,18 +150,29 @@ async function loadAlias(records: Records, paths: KeyPaths, path: string): Promi
   return alias && { keyPath: paths.key(alias.message.targetKeyId) };
 }
 
-async function loadKey(records: Records, deployment: Deployment, path: string): Promise<CachedKey | undefined> {
-  const entry = await records.get(KeySchema, path);
+async function loadKey(
+  records: Records,
+  policies: KeyPolicies,
+  paths: KeyPaths,
+  path: string,
+): Promise<CachedKey | undefined> {
+  const [entry, aliases] = await records.getMany([
+    [KeySchema, path],
+    [KeyAliasesSchema, paths.keyAliases(paths.keyIdOf(path))],
+  ]);
   if (entry === undefined) return undefined;
-  const { keyId, keySpec, keyState, deletionDate, material } = entry.message;
+  const { keySpec, keyState, deletionDate, material } = entry.message;
   const algorithm = algorithmOfKeySpec(keySpec);
   if (algorithm === undefined) throw new Error(`the record at ${path} is of a key spec that is not for HMACs`);
   return {
-    keyId,
-    arn: keyArn(deployment, keyId),
+    ...policies.protect(entry.message, aliases?.message.aliasNames ?? []),
     keyState,
     deletionDate,
     algorithm,
     material: createSecretKey(material),
   };
+}
+
+function asItself(key: CachedKey): ResolvedKey {
+  return { key, requestAlias: undefined };
 }

@@ -28,6 +28,11 @@ export class KeyPaths {
     return this.keys + keyId;
   }
 
+  /** The key ID of a path of `key`. */
+  keyIdOf(path: string): string {
+    return path.slice(this.keys.length);
+  }
+
   /** @param aliasName with `alias/` */
   alias(aliasName: string): string {
     return `${this.#account}/${aliasName}`;
@@ -46,6 +51,13 @@ export class KeyPaths {
   /** Of the names of a key's aliases. */
   keyAliases(keyId: string): string {
     return `${this.under(keyId)}aliases`;
+  }
+
+  /** The path of the key whose aliases' names are at a path; `undefined` for any other path. */
+  keyOfAliases(path: string): string | undefined {
+    const prefix = `${this.#account}/under/`;
+    if (!path.startsWith(prefix) || !path.endsWith('/aliases')) return undefined;
+    return this.key(path.slice(prefix.length, -'/aliases'.length));
   }
 
   pendingDeletion(date: Date, keyId: string): string {

@@ -1,15 +1,17 @@
-import { aliasArn, type Deployment, keyArn } from '../arn.ts';
-import { foreignAccountDenied } from '../access/authorizer.ts';
+import { foreignAccountDenied } from '../access/access-denied.ts';
+import type { Authorizer, ProtectedKey, Wish } from '../access/authorizer.ts';
 import type { Call } from '../access/call.ts';
+import { aliasArn, type Deployment, keyArn } from '../arn.ts';
 import type { Clock } from '../clock.ts';
 import { KmsError } from '../errors.ts';
-import { AliasSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
+import { AliasSchema, KeyAliasesSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import type { Entry, Records } from '../records/records.ts';
 import { aliasIn } from './alias.ts';
 import { isAliasName } from './alias-name.ts';
 import { exists } from './key.ts';
 import type { KeyPaths } from './key-paths.ts';
 import { aliasNotFound, keyNotFound, parseKeyReference } from './key-reference.ts';
+import type { KeyPolicies } from './protected-key.ts';
 
 /** How many ended keys are looked up at once. */
 const ENDED_PAGE = 50;
@@ -17,43 +19,68 @@ const ENDED_PAGE = 50;
 /** A key's record. */
 export type KeyEntry = Entry<typeof KeySchema>;
 
-/** Finds keys in the store, for the operations that manage them. */
+/** A key that was found, with what decides who may use it. */
+export type FoundKey = KeyEntry & { readonly protection: ProtectedKey };
+
+/** Finds keys in the store, for the operations that manage them, and asks whether the caller may. */
 export class KeyReader {
   readonly #records: Records;
+  readonly #authorizer: Authorizer;
+  readonly #policies: KeyPolicies;
   readonly #deployment: Deployment;
   readonly #paths: KeyPaths;
   readonly #clock: Clock;
 
-  constructor(records: Records, deployment: Deployment, paths: KeyPaths, clock: Clock) {
+  constructor(
+    records: Records,
+    authorizer: Authorizer,
+    policies: KeyPolicies,
+    deployment: Deployment,
+    paths: KeyPaths,
+    clock: Clock,
+  ) {
     this.#records = records;
+    this.#authorizer = authorizer;
+    this.#policies = policies;
     this.#deployment = deployment;
     this.#paths = paths;
     this.#clock = clock;
   }
 
   /**
-   * The key that a key ID or key ARN names; the call is about it from then on.
+   * The key that a key ID or key ARN names, if the caller may do with it what it calls for; the call is about it from
+   * then on.
    *
-   * @throws KmsError InvalidArnException for an alias, NotFoundException, AccessDeniedException for another account's
+   * @throws KmsError InvalidArnException for an alias, NotFoundException, AccessDeniedException,
+   *   InvalidGrantTokenException
    */
-  async byId(reference: string, call: Call): Promise<KeyEntry> {
+  async byId(reference: string, call: Call, wish?: Wish): Promise<FoundKey> {
+    const found = await this.find(reference, call);
+    await this.#authorizer.authorized(call, found.protection, wish);
+    return found;
+  }
+
+  /** The key that a key ID, key ARN, alias name or alias ARN names; otherwise like `byId`. */
+  async byAnyName(reference: string, call: Call, wish: Wish): Promise<FoundKey> {
+    const parsed = parseKeyReference(reference, this.#deployment);
+    if (parsed.kind !== 'alias') return await this.byId(reference, call, wish);
+    const notFound = () => aliasNotFound(aliasArn(this.#deployment, parsed.aliasName));
+    if (!isAliasName(parsed.aliasName)) throw this.#absence(call, notFound);
+    const alias = aliasIn(await this.#records.get(AliasSchema, this.#paths.alias(parsed.aliasName)));
+    if (alias === undefined) throw this.#absence(call, notFound);
+    const found = await this.#read(alias.message.targetKeyId, call, notFound);
+    await this.#authorizer.authorized(call, found.protection, { ...wish, requestAlias: parsed.aliasName });
+    return found;
+  }
+
+  /** The key that a key ID or key ARN names, whatever the caller may do with it; throws what `byId` throws. */
+  async find(reference: string, call: Call): Promise<FoundKey> {
     const parsed = parseKeyReference(reference, this.#deployment);
     if (parsed.kind === 'foreign') throw foreignAccountDenied(call);
     if (parsed.kind === 'alias') {
       throw new KmsError('InvalidArnException', 'Key Aliases are not supported for this operation.');
     }
     return await this.#read(parsed.keyId, call, () => keyNotFound(this.#deployment, parsed.keyId));
-  }
-
-  /** The key that a key ID, key ARN, alias name or alias ARN names; otherwise like `byId`. */
-  async byAnyName(reference: string, call: Call): Promise<KeyEntry> {
-    const parsed = parseKeyReference(reference, this.#deployment);
-    if (parsed.kind !== 'alias') return await this.byId(reference, call);
-    const notFound = () => aliasNotFound(aliasArn(this.#deployment, parsed.aliasName));
-    if (!isAliasName(parsed.aliasName)) throw notFound();
-    const alias = aliasIn(await this.#records.get(AliasSchema, this.#paths.alias(parsed.aliasName)));
-    if (alias === undefined) throw notFound();
-    return await this.#read(alias.message.targetKeyId, call, notFound);
   }
 
   /**
@@ -72,11 +99,21 @@ export class KeyReader {
     }
   }
 
-  async #read(keyId: string, call: Call, notFound: () => Error): Promise<KeyEntry> {
+  async #read(keyId: string, call: Call, notFound: () => KmsError): Promise<FoundKey> {
     call.keyArn = keyArn(this.#deployment, keyId);
-    const entry = await this.#records.get(KeySchema, this.#paths.key(keyId));
-    if (entry !== undefined && exists(entry.message, this.#clock.now())) return entry;
+    const [entry, aliases] = await this.#records.getMany([
+      [KeySchema, this.#paths.key(keyId)],
+      [KeyAliasesSchema, this.#paths.keyAliases(keyId)],
+    ]);
+    if (entry !== undefined && exists(entry.message, this.#clock.now())) {
+      return { ...entry, protection: this.#policies.protect(entry.message, aliases?.message.aliasNames ?? []) };
+    }
     call.keyArn = undefined;
-    throw notFound();
+    throw this.#absence(call, notFound);
+  }
+
+  /** What a caller is told of a key that is not there: those of other accounts cannot tell it from one they may not use. */
+  #absence(call: Call, notFound: () => KmsError): KmsError {
+    return this.#authorizer.isAtHome(call) ? notFound() : foreignAccountDenied(call);
   }
 }

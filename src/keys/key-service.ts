@@ -3,6 +3,7 @@ import { timestampDate, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { type Deployment, keyArn } from '../arn.ts';
 import type { Authorizer } from '../access/authorizer.ts';
 import type { Call } from '../access/call.ts';
+import type { ConditionValues } from '../access/condition-context.ts';
 import type { Clock } from '../clock.ts';
 import { KmsError } from '../errors.ts';
 import { type Key, KeySchema, PendingDeletionSchema } from '../gen/hmacd/store/v1/records_pb.ts';
@@ -12,11 +13,14 @@ import {
   type DescribeKeyRequest,
   type DisableKeyRequest,
   type EnableKeyRequest,
+  type GetKeyPolicyRequest,
   KeySpec,
   KeyState,
   KeyUsage,
+  type ListKeyPoliciesRequest,
   type ListKeysRequest,
   Origin,
+  type PutKeyPolicyRequest,
   type ScheduleKeyDeletionRequest,
   type UpdateKeyDescriptionRequest,
 } from '../gen/hmacd/v1/key_pb.ts';
@@ -27,7 +31,12 @@ import type { KeyPaths } from './key-paths.ts';
 import type { KeyReader } from './key-reader.ts';
 import { isKeyId } from './key-reference.ts';
 import { markerAfter, nameOfMarker, pageOf } from './marker.ts';
+import type { KeyPolicies } from './protected-key.ts';
 
+/** The name of the one policy that a key has. */
+const POLICY_NAME = 'default';
+/** In bytes: https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html */
+const LONGEST_POLICY = 32_768;
 const DAY = 24 * 60 * 60 * 1_000;
 
 /** The operations on keys, of requests that are within their limits. */
@@ -35,6 +44,7 @@ export class KeyService {
   readonly #records: Records;
   readonly #keys: KeyReader;
   readonly #authorizer: Authorizer;
+  readonly #policies: KeyPolicies;
   readonly #deployment: Deployment;
   readonly #paths: KeyPaths;
   readonly #clock: Clock;
@@ -43,6 +53,7 @@ export class KeyService {
     records: Records,
     keys: KeyReader,
     authorizer: Authorizer,
+    policies: KeyPolicies,
     deployment: Deployment,
     paths: KeyPaths,
     clock: Clock,
@@ -50,27 +61,33 @@ export class KeyService {
     this.#records = records;
     this.#keys = keys;
     this.#authorizer = authorizer;
+    this.#policies = policies;
     this.#deployment = deployment;
     this.#paths = paths;
     this.#clock = clock;
   }
 
   async createKey(request: CreateKeyRequest, call: Call) {
+    const bypass = request.bypassPolicyLockoutSafetyCheck ?? false;
+    this.#authorizer.authorizeByIdentity(call, undefined, bypassValues(bypass));
     const algorithm = requireHmacKey(request);
     const keyId = randomUUID();
-    const key = newKey({ keyId, algorithm, description: request.description ?? '' }, this.#clock.now());
+    const policy = request.policy ?? '';
+    const description = request.description ?? '';
+    const key = newKey({ keyId, algorithm, description, policy }, this.#clock.now());
+    if (request.policy !== undefined) this.#requirePolicy(key, [], bypass, call);
     await this.#records.commit([createRecord(this.#paths.key(keyId), KeySchema, key)], 'adds');
     call.keyArn = keyArn(this.#deployment, keyId);
     return { keyMetadata: describe(key, this.#deployment) };
   }
 
   async describeKey(request: DescribeKeyRequest, call: Call) {
-    const { message: key } = await this.#keys.byAnyName(request.keyId!, call);
-    this.#authorizer.authorize(call, call.keyArn!, request.grantTokens);
+    const { message: key } = await this.#keys.byAnyName(request.keyId!, call, { grantTokens: request.grantTokens });
     return { keyMetadata: describe(key, this.#deployment) };
   }
 
-  async listKeys(request: ListKeysRequest) {
+  async listKeys(request: ListKeysRequest, call: Call) {
+    this.#authorizer.authorizeByIdentity(call);
     const limit = request.limit ?? 100;
     const after = this.#paths.key(nameOfMarker(request.marker, isKeyId));
     const [found, ended] = await Promise.all([
@@ -108,7 +125,8 @@ export class KeyService {
       throw new KmsError('ValidationException', 'PendingWindowInDays must be between 7 and 30');
     }
     return await this.#records.untilUncontended(async () => {
-      const found = await this.#keys.byId(request.keyId!, call);
+      const values = { 'kms:schedulekeydeletionpendingwindowindays': [String(days)] };
+      const found = await this.#keys.byId(request.keyId!, call, { values });
       const { keyId } = found.message;
       // Whoever scheduled it first may be waiting still: that it is pending deletion is not said before it is true everywhere.
       if (found.message.keyState === KeyState.PENDING_DELETION) await this.#records.settled();
@@ -139,6 +157,49 @@ export class KeyService {
       );
       return { keyId: call.keyArn! };
     });
+  }
+
+  async getKeyPolicy(request: GetKeyPolicyRequest, call: Call) {
+    const { protection } = await this.#keys.byId(request.keyId!, call);
+    requirePolicyName(request.policyName);
+    return { policy: protection.policy.text, policyName: POLICY_NAME };
+  }
+
+  async putKeyPolicy(request: PutKeyPolicyRequest, call: Call) {
+    const bypass = request.bypassPolicyLockoutSafetyCheck ?? false;
+    await this.#records.untilUncontended(async () => {
+      const found = await this.#keys.byId(request.keyId!, call, { values: bypassValues(bypass) });
+      requirePolicyName(request.policyName);
+      const key = { ...found.message, policy: request.policy! };
+      this.#requirePolicy(key, found.protection.aliasNames, bypass, call);
+      // Also where nothing changes: whoever put it may be waiting still.
+      await this.#records.commit([replaceRecord(found, KeySchema, key)], 'takes away');
+    });
+    return {};
+  }
+
+  async listKeyPolicies(request: ListKeyPoliciesRequest, call: Call) {
+    await this.#keys.byId(request.keyId!, call);
+    if (request.marker !== undefined) throw new KmsError('InvalidMarkerException');
+    return { policyNames: [POLICY_NAME], truncated: false };
+  }
+
+  /**
+   * Demands that the policy of a key can be enforced and, unless that is bypassed, replaced by the caller again.
+   *
+   * @throws KmsError LimitExceededException, MalformedPolicyDocumentException
+   */
+  #requirePolicy(key: Key, aliasNames: readonly string[], bypass: boolean, call: Call): void {
+    if (Buffer.byteLength(key.policy) > LONGEST_POLICY) {
+      throw new KmsError('LimitExceededException', `The key policy is longer than ${LONGEST_POLICY} bytes.`);
+    }
+    const protection = this.#policies.protect(key, aliasNames);
+    if (!bypass && !this.#authorizer.wouldAllow('PutKeyPolicy', call, protection)) {
+      throw new KmsError(
+        'MalformedPolicyDocumentException',
+        'The new key policy will not allow you to update the key policy in the future.',
+      );
+    }
   }
 
   /** Brings a key from one state to another; nothing is written for a key that is there already. */
@@ -201,4 +262,15 @@ function usageMissing(): KmsError {
 
 function unsupported(member: string, supported: string): KmsError {
   return new KmsError('UnsupportedOperationException', `hmacd keeps HMAC keys: ${member} must be ${supported}.`);
+}
+
+/** @throws KmsError NotFoundException when it is not the name of a key's policy */
+function requirePolicyName(policyName: string | undefined): void {
+  if (policyName !== undefined && policyName !== POLICY_NAME) {
+    throw new KmsError('NotFoundException', 'No such policy exists');
+  }
+}
+
+function bypassValues(bypass: boolean): ConditionValues {
+  return { 'kms:bypasspolicylockoutsafetycheck': [String(bypass)] };
 }

@@ -12,7 +12,14 @@ import { algorithmOfKeySpec, type HmacAlgorithm } from './algorithms.ts';
 
 /** A key that was just made, enabled; of random material, unless it is given some. */
 export function newKey(
-  init: { keyId: string; algorithm: HmacAlgorithm; description: string; material?: Uint8Array | undefined },
+  init: {
+    keyId: string;
+    algorithm: HmacAlgorithm;
+    description: string;
+    /** Empty for the default one. */
+    policy?: string;
+    material?: Uint8Array | undefined;
+  },
   now: number,
 ): Key {
   return create(KeySchema, {
@@ -22,6 +29,7 @@ export function newKey(
     origin: Origin.AWS_KMS,
     description: init.description,
     creationDate: timestampFromMs(now),
+    policy: init.policy ?? '',
     material: init.material ?? randomBytes(init.algorithm.length),
   });
 }

@@ -1,6 +1,6 @@
 import type { Authorizer } from '../access/authorizer.ts';
 import type { Call } from '../access/call.ts';
-import { KmsError } from '../errors.ts';
+import { dryRunError, KmsError } from '../errors.ts';
 import type {
   GenerateMacRequest,
   GenerateMacResponse,
@@ -9,7 +9,7 @@ import type {
 } from '../gen/hmacd/v1/mac_pb.ts';
 import { algorithmOf } from '../keys/algorithms.ts';
 import { requireUsable } from '../keys/key.ts';
-import type { CachedKey, KeyCache } from '../keys/key-cache.ts';
+import type { CachedKey, KeyCache, ResolvedKey } from '../keys/key-cache.ts';
 import { hmac, sameMac } from './hmac.ts';
 
 /** GenerateMac and VerifyMac, of requests that are within their limits. On a key that is at hand they answer at once. */
@@ -25,7 +25,7 @@ export class MacService {
   generateMac(request: GenerateMacRequest, call: Call): GenerateMacResponse | Promise<GenerateMacResponse> {
     return this.#withKey(request, call, (key) => {
       const mac = hmac(key.algorithm.hash, key.material, request.message!);
-      if (request.dryRun) throw dryRun();
+      if (request.dryRun) throw dryRunError(call);
       return { $typeName: 'hmacd.v1.GenerateMacResponse', mac, macAlgorithm: request.macAlgorithm, keyId: key.arn };
     });
   }
@@ -34,7 +34,7 @@ export class MacService {
     return this.#withKey(request, call, (key) => {
       const mac = hmac(key.algorithm.hash, key.material, request.message!);
       if (!sameMac(mac, request.mac!)) throw new KmsError('KMSInvalidMacException');
-      if (request.dryRun) throw dryRun();
+      if (request.dryRun) throw dryRunError(call);
       return {
         $typeName: 'hmacd.v1.VerifyMacResponse',
         keyId: key.arn,
@@ -47,9 +47,11 @@ export class MacService {
   #withKey<T>(request: GenerateMacRequest | VerifyMacRequest, call: Call, act: (key: CachedKey) => T): T | Promise<T> {
     const algorithm = algorithmOf(request.macAlgorithm);
     call.macAlgorithm = algorithm?.name;
-    const use = (key: CachedKey) => {
+    const use = ({ key, requestAlias }: ResolvedKey): T | Promise<T> => {
       call.keyArn = key.arn;
-      this.#authorizer.authorize(call, key.arn, request.grantTokens);
+      const pending = this.#authorizer.authorize(call, key, { grantTokens: request.grantTokens, requestAlias });
+      // While grants were read, the key may have changed.
+      if (pending !== undefined) return pending.then(attempt);
       requireUsable(key.keyState, key.arn);
       if (algorithm !== key.algorithm) {
         throw new KmsError(
@@ -59,11 +61,10 @@ export class MacService {
       }
       return act(key);
     };
-    const key = this.#keys.resolve(request.keyId!, call);
-    return key instanceof Promise ? key.then(use) : use(key);
+    const attempt = (): T | Promise<T> => {
+      const resolved = this.#keys.resolve(request.keyId!, call);
+      return resolved instanceof Promise ? resolved.then(use) : use(resolved);
+    };
+    return attempt();
   }
-}
-
-function dryRun(): KmsError {
-  return new KmsError('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.');
 }

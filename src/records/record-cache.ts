@@ -13,16 +13,24 @@ const ATTEMPTS = 10;
 export class RecordCache<V extends object> implements ChangeListener {
   readonly #follower: ChangeFollower;
   readonly #load: (path: string) => Promise<V | undefined>;
+  readonly #placeOf: (path: string) => string;
   readonly #values: LRUCache<string, V>;
   readonly #reads = new Map<string, Read<V>>();
 
   /**
    * @param load reads the store, after it was called; `undefined` where there is nothing, which is not remembered
    * @param capacity how many values to remember; those unused for longest go first
+   * @param placeOf the path at which a value is remembered that was made of the record at a path, among others
    */
-  constructor(follower: ChangeFollower, load: (path: string) => Promise<V | undefined>, capacity: number) {
+  constructor(
+    follower: ChangeFollower,
+    load: (path: string) => Promise<V | undefined>,
+    capacity: number,
+    placeOf = (path: string): string => path,
+  ) {
     this.#follower = follower;
     this.#load = load;
+    this.#placeOf = placeOf;
     this.#values = new LRUCache({ max: capacity });
     follower.listen(this);
   }
@@ -52,8 +60,9 @@ export class RecordCache<V extends object> implements ChangeListener {
 
   forget(paths: readonly string[]): void {
     for (const path of paths) {
-      this.#values.delete(path);
-      this.#abandon(path, this.#reads.get(path));
+      const place = this.#placeOf(path);
+      this.#values.delete(place);
+      this.#abandon(place, this.#reads.get(place));
     }
   }
 

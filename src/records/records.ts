@@ -50,7 +50,7 @@ export type Change =
   | { readonly kind: 'keep'; readonly found: Found };
 
 /** A record as it was found: enough to notice that it moved since. */
-type Found = Pick<StoredRecord, 'path' | 'version'>;
+export type Found = Pick<StoredRecord, 'path' | 'version'>;
 
 /** Puts a record where there is none. */
 export function createRecord<D extends DescMessage>(path: string, schema: D, init: MessageInitShape<D>): Change {

@@ -1,3 +1,4 @@
+import { TLSSocket } from 'node:tls';
 import type { Message } from '@bufbuild/protobuf';
 import {
   ConnectError,
@@ -9,7 +10,9 @@ import {
 } from '@connectrpc/connect';
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
 import type { UniversalHandler } from '@connectrpc/connect/protocol';
+import type { Evidence } from '../access/authenticator.ts';
 import type { Wire } from '../access/call.ts';
+import { TlsIdentities } from '../access/tls-identity.ts';
 import { type Arrival, CallFailure, type Codec, type Dispatcher } from '../calls/dispatcher.ts';
 import { type Operation, toMessage } from '../calls/operation.ts';
 import { HttpListener, type HttpRequest, type HttpResponse, respond } from './http-listener.ts';
@@ -36,8 +39,8 @@ interface Exchange {
 export interface WebAccess {
   /** Origins that browsers may call from: `https://app.example.org`. */
   readonly corsOrigins: readonly string[];
-  /** The only names, without port, that a request may be addressed to. */
-  readonly allowedHosts: readonly string[];
+  /** The only names, without port, that a request may be addressed to; `undefined` for any. */
+  readonly allowedHosts: readonly string[] | undefined;
 }
 
 /** The HTTP listener: Connect (JSON and binary) and gRPC-Web; with TLS, and so HTTP/2, gRPC too. */
@@ -46,6 +49,7 @@ export class ConnectWire implements Listener {
   readonly #dispatcher: Dispatcher;
   readonly #operations: ReadonlyMap<string, Operation>;
   readonly #access: WebAccess;
+  readonly #identities = new TlsIdentities();
 
   constructor(operations: readonly Operation[], dispatcher: Dispatcher, access: WebAccess, tls: Tls | undefined) {
     this.#dispatcher = dispatcher;
@@ -70,7 +74,8 @@ export class ConnectWire implements Listener {
         respond(response, 404, {});
         return;
       }
-      const exchange: Exchange = { arrival: arrivalOf(request), withheld: undefined, dispatched: false };
+      const arrival = arrivalOf(request, this.#identities);
+      const exchange: Exchange = { arrival, withheld: undefined, dispatched: false };
       response.once('close', () => this.#closed(request, response, exchange));
       // What fails here is no call: the client went away, or sent what is no request. Calls tell their own failures.
       serve(handler, exchange, request, response).catch(() => response.destroy());
@@ -114,7 +119,7 @@ export class ConnectWire implements Listener {
   #admits(request: HttpRequest, response: HttpResponse): boolean {
     const { allowedHosts, corsOrigins } = this.#access;
     const host = hostOf(request);
-    if (host === undefined || !allowedHosts.includes(host)) {
+    if (host === undefined || allowedHosts?.includes(host) === false) {
       const reason = 'This service is not to be reached by this name; see HMACD_ALLOWED_HOSTS.\n';
       respond(response, 421, { 'content-type': 'text/plain' }, reason);
       return false;
@@ -152,8 +157,37 @@ async function serve(
   await universalResponseToNodeResponse(await handler(exchange.withheld.request), response);
 }
 
-function arrivalOf(request: HttpRequest): Arrival {
-  return { wire: wireOf(request.headers['content-type'] ?? ''), sourceAddress: request.socket.remoteAddress ?? '' };
+function arrivalOf(request: HttpRequest, identities: TlsIdentities): Arrival {
+  return {
+    wire: wireOf(request.headers['content-type'] ?? ''),
+    sourceAddress: request.socket.remoteAddress ?? '',
+    evidence: new HttpEvidence(request, identities),
+  };
+}
+
+/** What a caller shows, looked for when it is asked for. */
+class HttpEvidence implements Evidence {
+  readonly #request: HttpRequest;
+  readonly #identities: TlsIdentities;
+
+  constructor(request: HttpRequest, identities: TlsIdentities) {
+    this.#request = request;
+    this.#identities = identities;
+  }
+
+  get authorization(): string | undefined {
+    return this.#request.headers.authorization;
+  }
+
+  tlsIdentities(): readonly string[] {
+    const request = this.#request;
+    // Of HTTP/2, every request has a socket of its own that only stands for the connection's.
+    const connection = 'stream' in request ? request.stream.session : request.socket;
+    return this.#identities.of(connection, () => {
+      const { socket } = request;
+      return socket instanceof TLSSocket && socket.authorized ? socket.getPeerX509Certificate() : undefined;
+    });
+  }
 }
 
 function wireOf(contentType: string): Wire {

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { create, type DescFile, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { anyPack, FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
@@ -12,7 +13,9 @@ import {
 } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
-import { CallFailure, type Codec, type Dispatcher } from '../calls/dispatcher.ts';
+import type { Evidence } from '../access/authenticator.ts';
+import { TlsIdentities } from '../access/tls-identity.ts';
+import { type Arrival, CallFailure, type Codec, type Dispatcher } from '../calls/dispatcher.ts';
 import { type Operation, toMessage } from '../calls/operation.ts';
 import { file_google_rpc_error_details } from '../gen/google/rpc/error_details_pb.ts';
 import { StatusSchema } from '../gen/google/rpc/status_pb.ts';
@@ -42,6 +45,7 @@ export class GrpcWire implements Listener {
   readonly #server = new Server(OPTIONS);
   readonly #listener: NetServer;
   readonly #sockets: ReadonlySet<Socket>;
+  readonly #identities = new TlsIdentities();
   #underWay = 0;
   readonly #services: readonly string[];
   readonly #health: HealthImplementation;
@@ -108,7 +112,8 @@ export class GrpcWire implements Listener {
             callback(toServiceError(failure));
           };
           try {
-            const arrival = { wire: 'grpc', sourceAddress: addressOfPeer(call.getPeer()) } as const;
+            const evidence = new GrpcEvidence(call, this.#identities);
+            const arrival: Arrival = { wire: 'grpc', sourceAddress: addressOfPeer(call.getPeer()), evidence };
             const answer = dispatcher.dispatch(operation, arrival, codec, call.request);
             if (answer instanceof Promise) answer.then(succeed, fail);
             else succeed(answer);
@@ -120,6 +125,36 @@ export class GrpcWire implements Listener {
       }),
     );
   }
+}
+
+/** What a caller shows, looked for when it is asked for. */
+class GrpcEvidence implements Evidence {
+  readonly #call: ServerUnaryCall<Buffer, Buffer>;
+  readonly #identities: TlsIdentities;
+
+  constructor(call: ServerUnaryCall<Buffer, Buffer>, identities: TlsIdentities) {
+    this.#call = call;
+    this.#identities = identities;
+  }
+
+  get authorization(): string | undefined {
+    const values = this.#call.metadata.get('authorization');
+    // Several make none that could be one.
+    return values.length === 0 ? undefined : values.join(', ');
+  }
+
+  tlsIdentities(): readonly string[] {
+    return this.#identities.of(connectionOf(this.#call), () => {
+      // grpc-js answers with none when the chain was not verified.
+      const raw = this.#call.getAuthContext().sslPeerCertificate?.raw;
+      return raw && new X509Certificate(raw);
+    });
+  }
+}
+
+/** The HTTP/2 session of a call, which grpc-js does not tell; without it every call looks at the certificate itself. */
+function connectionOf(call: object): object | undefined {
+  return (call as { call?: { stream?: { session?: object } } }).call?.stream?.session;
 }
 
 /** The IP address in what grpc-js calls a peer, such as `127.0.0.1:50000` or `::1:50000`. */

@@ -8,8 +8,10 @@ import { BadRequestSchema, ErrorInfoSchema, RequestInfoSchema } from '../gen/goo
 const CODES: Readonly<Record<ExceptionName, Code>> = {
   AccessDeniedException: Code.PermissionDenied,
   AlreadyExistsException: Code.AlreadyExists,
+  DependencyTimeoutException: Code.Unavailable,
   DisabledException: Code.FailedPrecondition,
   DryRunOperationException: Code.FailedPrecondition,
+  ExpiredTokenException: Code.Unauthenticated,
   InvalidAliasNameException: Code.InvalidArgument,
   InvalidArnException: Code.InvalidArgument,
   InvalidGrantTokenException: Code.InvalidArgument,
@@ -20,9 +22,12 @@ const CODES: Readonly<Record<ExceptionName, Code>> = {
   KMSInvalidStateException: Code.FailedPrecondition,
   KeyUnavailableException: Code.Unavailable,
   LimitExceededException: Code.ResourceExhausted,
+  MalformedPolicyDocumentException: Code.InvalidArgument,
+  MissingAuthenticationTokenException: Code.Unauthenticated,
   NotAuthorizedException: Code.PermissionDenied,
   NotFoundException: Code.NotFound,
   SerializationException: Code.InvalidArgument,
+  UnrecognizedClientException: Code.Unauthenticated,
   UnsupportedOperationException: Code.Unimplemented,
   ValidationException: Code.InvalidArgument,
 };
@@ -45,6 +50,7 @@ export interface Status {
 export function statusOf({ error, call }: CallFailure): Status {
   const metadata: Record<string, string> = { exception: error.exception };
   if (call.keyArn !== undefined) metadata['keyArn'] = call.keyArn;
+  if (error.decision !== undefined) metadata['decidedBy'] = error.decision;
   const details: Detail[] = [
     detail(ErrorInfoSchema, { reason: reasonOf(error.exception), domain: 'hmacd', metadata }),
     detail(RequestInfoSchema, { requestId: call.requestId }),

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import type { Call } from '../../src/access/call.ts';
+import { NOBODY, principalOf } from '../../src/access/principal.ts';
 import { type AuditLog, noAuditLog, openAuditLog } from '../../src/calls/audit-log.ts';
 import { FakeClock, startService } from '../support/running-service.ts';
 
@@ -17,9 +18,11 @@ const CALL: Call = {
   operation: 'GenerateMac',
   wire: 'grpc',
   sourceAddress: '::1',
-  principal: { arn: 'arn:aws:iam::000000000000:root' },
+  principal: principalOf('arn:aws:iam::000000000000:root', [], 'anonymous'),
   keyArn: 'arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab',
   macAlgorithm: 'HMAC_SHA_256',
+  grantId: undefined,
+  decidedBy: undefined,
 };
 
 const failures: Error[] = [];
@@ -52,6 +55,7 @@ describe('the audit log', () => {
         wire: 'grpc',
         sourceAddress: '::1',
         principal: 'arn:aws:iam::000000000000:root',
+        authentication: 'anonymous',
         operation: 'GenerateMac',
         keyArn: CALL.keyArn,
         macAlgorithm: 'HMAC_SHA_256',
@@ -64,10 +68,21 @@ describe('the audit log', () => {
         wire: 'grpc',
         sourceAddress: '::1',
         principal: 'arn:aws:iam::000000000000:root',
+        authentication: 'anonymous',
         operation: 'ListKeys',
         outcome: 'ValidationException',
         milliseconds: 1_234,
       },
+    ]);
+  });
+
+  it('has no principal of a caller who is nobody', async () => {
+    const path = newPath();
+    const log = await open(path);
+    log.record({ ...CALL, principal: NOBODY }, 'MissingAuthenticationTokenException', 1);
+    await log.close();
+    expect(linesOf(path).map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { principal: '', authentication: 'none', outcome: 'MissingAuthenticationTokenException' },
     ]);
   });
 

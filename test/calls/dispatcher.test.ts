@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Call } from '../../src/access/call.ts';
+import { type Principal, principalOf } from '../../src/access/principal.ts';
 import type { AuditLog } from '../../src/calls/audit-log.ts';
-import { CallFailure, type Codec, Dispatcher } from '../../src/calls/dispatcher.ts';
+import { type Authenticate, CallFailure, type Codec, Dispatcher } from '../../src/calls/dispatcher.ts';
 import { Metrics } from '../../src/calls/metrics.ts';
 import type { Operation } from '../../src/calls/operation.ts';
 import { KmsError } from '../../src/errors.ts';
@@ -14,9 +15,10 @@ import { ControlledStore } from '../records/controlled-store.ts';
 import { FakeClock } from '../support/running-service.ts';
 
 const TTL = 1_000;
+const ROOT: Principal = principalOf('arn:aws:iam::000000000000:root', [], 'anonymous');
 
 /** A dispatcher under a lease, and what it tells of each call. */
-async function makeDispatcher(authenticate = () => ({ arn: 'arn:aws:iam::000000000000:root' })) {
+async function makeDispatcher(authenticate: Authenticate = () => ROOT) {
   const clock = new FakeClock();
   const store = new ControlledStore();
   const follower = new ChangeFollower(store, TTL, clock, () => {});
@@ -52,7 +54,8 @@ function operation(serve: Operation['serve'], more: Partial<Operation> = {}): Op
   };
 }
 
-const ARRIVAL = { wire: 'grpc', sourceAddress: '127.0.0.1' } as const;
+const FROM = { wire: 'grpc', sourceAddress: '127.0.0.1' } as const;
+const ARRIVAL = { ...FROM, evidence: { authorization: undefined, tlsIdentities: () => [] } };
 const codec: Codec<string, string> = { decode: (body) => ({ body }), encode: (answer) => JSON.stringify(answer) };
 
 /** What a call ends in, whether it throws it or promises it. */
@@ -76,14 +79,16 @@ describe('a call', () => {
       'body',
     );
     expect(answer).toBe('{"body":"body"}');
-    expect(world.audited).toMatchObject([{ outcome: 'OK', call: { operation: 'GenerateMac', ...ARRIVAL } }]);
+    expect(world.audited).toMatchObject([
+      { outcome: 'OK', call: { operation: 'GenerateMac', ...FROM, principal: ROOT } },
+    ]);
   });
 
   it('is authenticated before its body is looked at, and validated before it is served', async () => {
     const steps: string[] = [];
     await using world = await makeDispatcher(() => {
       steps.push('authenticate');
-      return { arn: 'a' };
+      return ROOT;
     });
     const noted: Codec<string, string> = {
       decode: (body) => (steps.push('decode'), { body }),
@@ -109,6 +114,30 @@ describe('a call', () => {
     );
     expect(failure.error).toMatchObject({ exception: 'AccessDeniedException', message: 'no' });
     expect(world.audited).toMatchObject([{ outcome: 'AccessDeniedException', call: { principal: { arn: '' } } }]);
+  });
+
+  it.each([
+    ['served', operation((request) => request), 'OK'],
+    ['refused', operation(() => Promise.reject(new KmsError('DisabledException', 'd'))), 'DisabledException'],
+  ])('whose caller is known only later is %s then, and audited once', async (_, served, outcome) => {
+    const known = Promise.withResolvers<Principal>();
+    await using world = await makeDispatcher(() => known.promise);
+    const ended = Promise.allSettled([world.dispatcher.dispatch(served, ARRIVAL, codec, 'body')]);
+    expect(world.audited).toEqual([]);
+    known.resolve(ROOT);
+    await ended;
+    expect(world.audited).toMatchObject([{ outcome, call: { principal: ROOT } }]);
+  });
+
+  it('whose caller turns out to be nobody who may is refused without a look at its body, and audited once', async () => {
+    await using world = await makeDispatcher(() => Promise.reject(new KmsError('ExpiredTokenException', 'e')));
+    const never: Codec<string, string> = { ...codec, decode: () => expect.unreachable() };
+    const served = operation(() => ({}));
+    const failure = await failureOf(() => world.dispatcher.dispatch(served, ARRIVAL, never, ''));
+    expect(failure.error.exception).toBe('ExpiredTokenException');
+    expect(world.audited).toMatchObject([
+      { outcome: 'ExpiredTokenException', call: { principal: { arn: '', authentication: 'none' } } },
+    ]);
   });
 
   it('whose body does not decode says so, and nothing of the body', async () => {

@@ -54,4 +54,8 @@ export class DeletionWorld implements AsyncDisposable {
 }
 
 /** What is left when a key has been destroyed: its tombstone, and what is not its own. */
-export const remains = (keyId: string): string[] => [`${ACCOUNT}/deployment`, paths.destroyedKey(keyId)];
+export const remains = (keyId: string): string[] => [
+  `${ACCOUNT}/deployment`,
+  paths.destroyedKey(keyId),
+  `${ACCOUNT}/grant-token-key`,
+];

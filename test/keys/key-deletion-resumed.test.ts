@@ -51,6 +51,7 @@ describe('a sweep that breaks off', () => {
     expect(destroyed[0] + destroyed[1]).toBe(doomed.length);
     expect((await world.store.paths()).filter((path) => !path.startsWith(`${ACCOUNT}/destroyed/`))).toEqual([
       `${ACCOUNT}/deployment`,
+      `${ACCOUNT}/grant-token-key`,
     ]);
     expect(world.failures).toEqual([]);
   });

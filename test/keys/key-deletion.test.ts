@@ -154,7 +154,10 @@ describe('the sweep', () => {
     world.clock.advance(7 * DAY);
     expect(await world.sweep()).toBe(205);
     const left = await world.store.paths();
-    expect(left.filter((path) => !path.startsWith(`${ACCOUNT}/destroyed/`))).toEqual([`${ACCOUNT}/deployment`]);
+    expect(left.filter((path) => !path.startsWith(`${ACCOUNT}/destroyed/`))).toEqual([
+      `${ACCOUNT}/deployment`,
+      `${ACCOUNT}/grant-token-key`,
+    ]);
   });
 
   it('reports a key that cannot be destroyed, and destroys the others', async () => {

@@ -20,18 +20,26 @@ export interface Certificate {
   readonly key: string;
 }
 
+/** A name that a certificate is for. */
+export type Name = Readonly<{ type: 'dns' | 'url' | 'ip' | 'email'; value: string }>;
+
+const THIS_MACHINE: readonly Name[] = [
+  { type: 'dns', value: 'localhost' },
+  { type: 'ip', value: '127.0.0.1' },
+];
+
 /** An authority of the test's own. */
 export interface Authority {
   readonly cert: string;
-  /** Signs a certificate for `localhost` and 127.0.0.1. */
-  issue(commonName: string): Promise<Certificate>;
+  /** Signs a certificate for some names, by default `localhost` and 127.0.0.1; it is valid for a day. */
+  issue(commonName: string, names?: readonly Name[], notAfter?: Date): Promise<Certificate>;
 }
 
 /** Makes an authority that nobody else trusts. */
-export async function makeAuthority(): Promise<Authority> {
+export async function makeAuthority(name = 'test authority'): Promise<Authority> {
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const root = await X509CertificateGenerator.createSelfSigned({
-    name: 'CN=test authority',
+    name: `CN=${name}`,
     keys,
     signingAlgorithm: ALGORITHM,
     notBefore: new Date(Date.now() - DAY),
@@ -40,7 +48,7 @@ export async function makeAuthority(): Promise<Authority> {
   });
   return {
     cert: root.toString('pem'),
-    async issue(commonName) {
+    async issue(commonName, names = THIS_MACHINE, notAfter = new Date(Date.now() + DAY)) {
       const own = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
       const certificate: X509Certificate = await X509CertificateGenerator.create({
         subject: `CN=${commonName}`,
@@ -49,13 +57,8 @@ export async function makeAuthority(): Promise<Authority> {
         signingKey: keys.privateKey,
         signingAlgorithm: ALGORITHM,
         notBefore: new Date(Date.now() - DAY),
-        notAfter: new Date(Date.now() + DAY),
-        extensions: [
-          new SubjectAlternativeNameExtension([
-            { type: 'dns', value: 'localhost' },
-            { type: 'ip', value: '127.0.0.1' },
-          ]),
-        ],
+        notAfter,
+        extensions: names.length === 0 ? [] : [new SubjectAlternativeNameExtension([...names])],
       });
       const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', own.privateKey)).toString('base64');
       const key = `-----BEGIN PRIVATE KEY-----\n${pkcs8.replace(/.{64}/g, '$&\n')}\n-----END PRIVATE KEY-----\n`;

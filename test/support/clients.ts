@@ -2,6 +2,7 @@ import { type Client, Code, ConnectError, createClient, type Transport } from '@
 import { createConnectTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import { BadRequestSchema, ErrorInfoSchema } from '../../src/gen/google/rpc/error_details_pb.ts';
 import { AliasService } from '../../src/gen/hmacd/v1/alias_pb.ts';
+import { GrantService } from '../../src/gen/hmacd/v1/grant_pb.ts';
 import { KeyService } from '../../src/gen/hmacd/v1/key_pb.ts';
 import { MacService } from '../../src/gen/hmacd/v1/mac_pb.ts';
 import { createGrpcJsTransport } from './grpc-js-transport.ts';
@@ -15,26 +16,52 @@ export interface Clients {
   readonly mac: Client<typeof MacService>;
   readonly keys: Client<typeof KeyService>;
   readonly aliases: Client<typeof AliasService>;
+  readonly grants: Client<typeof GrantService>;
 }
 
-/** Clients by wire of the service at some ports of this machine; closing them closes their connections. */
-export function clientsOf(grpcPort: number, httpPort: number): Readonly<Record<WireName, Clients>> & Disposable {
+/**
+ * Clients by wire of the service at some ports of this machine; closing them closes their connections.
+ *
+ * @param token the bearer token by which they say who they are; by default they do not
+ */
+export function clientsOf(
+  grpcPort: number,
+  httpPort: number,
+  token?: string,
+): Readonly<Record<WireName, Clients>> & Disposable {
   const grpc = createGrpcJsTransport(`127.0.0.1:${grpcPort}`);
   const baseUrl = `http://127.0.0.1:${httpPort}`;
   return {
-    gRPC: clientsOver(grpc),
-    'Connect JSON': clientsOver(createConnectTransport({ baseUrl, httpVersion: '1.1' })),
-    'Connect binary': clientsOver(createConnectTransport({ baseUrl, httpVersion: '1.1', useBinaryFormat: true })),
-    'gRPC-Web': clientsOver(createGrpcWebTransport({ baseUrl, httpVersion: '1.1' })),
+    gRPC: clientsOver(grpc, token),
+    'Connect JSON': clientsOver(createConnectTransport({ baseUrl, httpVersion: '1.1' }), token),
+    'Connect binary': clientsOver(
+      createConnectTransport({ baseUrl, httpVersion: '1.1', useBinaryFormat: true }),
+      token,
+    ),
+    'gRPC-Web': clientsOver(createGrpcWebTransport({ baseUrl, httpVersion: '1.1' }), token),
     [Symbol.dispose]: () => grpc[Symbol.dispose](),
   };
 }
 
-function clientsOver(transport: Transport): Clients {
+function clientsOver(wire: Transport, token: string | undefined): Clients {
+  const transport = token === undefined ? wire : bearing(wire, token);
   return {
     mac: createClient(MacService, transport),
     keys: createClient(KeyService, transport),
     aliases: createClient(AliasService, transport),
+    grants: createClient(GrantService, transport),
+  };
+}
+
+/** The same transport with a bearer token in every call. */
+function bearing(transport: Transport, token: string): Transport {
+  return {
+    unary(method, signal, timeoutMs, header, input, contextValues) {
+      const headers = new Headers(header);
+      headers.set('authorization', `Bearer ${token}`);
+      return transport.unary(method, signal, timeoutMs, headers, input, contextValues);
+    },
+    stream: (...call) => transport.stream(...call),
   };
 }
 

@@ -1,13 +1,18 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError, type Transport } from '@connectrpc/connect';
-import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
+import { type ChannelCredentials, Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { StatusSchema } from '../../src/gen/google/rpc/status_pb.ts';
 
 /** Connect's clients over the gRPC client of grpc-js, so that one test runs on every wire. */
-export function createGrpcJsTransport(address: string): Transport & Disposable {
-  const client = new Client(address, credentials.createInsecure());
+export function createGrpcJsTransport(
+  address: string,
+  channel: ChannelCredentials = credentials.createInsecure(),
+): Transport & Disposable {
+  const client = new Client(address, channel);
   return {
-    async unary(method, _signal, timeoutMs, _header, input) {
+    async unary(method, _signal, timeoutMs, header, input) {
+      const metadata = new Metadata();
+      for (const [name, value] of new Headers(header)) metadata.set(name, value);
       const request = toBinary(method.input, create(method.input, input));
       const answer = await new Promise<Buffer>((resolve, reject) => {
         client.makeUnaryRequest(
@@ -15,6 +20,7 @@ export function createGrpcJsTransport(address: string): Transport & Disposable {
           (bytes: Uint8Array) => Buffer.from(bytes),
           (bytes: Buffer) => bytes,
           request,
+          metadata,
           timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs },
           (error: ServiceError | null, value?: Buffer) => (error === null ? resolve(value!) : reject(toConnect(error))),
         );

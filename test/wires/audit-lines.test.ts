@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { principalOf } from '../../src/access/principal.ts';
 import { openAuditLog } from '../../src/calls/audit-log.ts';
 import { MacAlgorithm } from '../../src/gen/hmacd/v1/mac_pb.ts';
 import { makeKey } from '../macs/specs.ts';
@@ -23,23 +24,38 @@ interface AuditedCall {
   readonly line: (keyArn: string) => object;
 }
 
+/** What allows a call on a key, and one on the account, to everybody in anonymous mode. */
+const BY_KEY = { decidedBy: 'key policy: Enable IAM User Permissions' };
+const BY_ROOT = { decidedBy: 'the root of the account' };
 const MAC_ALGORITHM = { macAlgorithm: 'HMAC_SHA_256' };
 
 const CALLS: readonly AuditedCall[] = [
   {
     what: 'GenerateMac by alias, with the key that the alias stands for',
     call: ({ mac }) => mac.generateMac({ ...sound, keyId: 'alias/audited' }),
-    line: (keyArn) => ({ operation: 'GenerateMac', keyArn, ...MAC_ALGORITHM, outcome: 'OK' }),
+    line: (keyArn) => ({ operation: 'GenerateMac', keyArn, ...MAC_ALGORITHM, ...BY_KEY, outcome: 'OK' }),
   },
   {
     what: 'VerifyMac of a wrong MAC',
     call: ({ mac }, keyId) => failureOf(mac.verifyMac({ ...sound, keyId, mac: Buffer.alloc(32) })),
-    line: (keyArn) => ({ operation: 'VerifyMac', keyArn, ...MAC_ALGORITHM, outcome: 'KMSInvalidMacException' }),
+    line: (keyArn) => ({
+      operation: 'VerifyMac',
+      keyArn,
+      ...MAC_ALGORITHM,
+      ...BY_KEY,
+      outcome: 'KMSInvalidMacException',
+    }),
   },
   {
     what: 'GenerateMac with DryRun',
     call: ({ mac }, keyId) => failureOf(mac.generateMac({ ...sound, keyId, dryRun: true })),
-    line: (keyArn) => ({ operation: 'GenerateMac', keyArn, ...MAC_ALGORITHM, outcome: 'DryRunOperationException' }),
+    line: (keyArn) => ({
+      operation: 'GenerateMac',
+      keyArn,
+      ...MAC_ALGORITHM,
+      ...BY_KEY,
+      outcome: 'DryRunOperationException',
+    }),
   },
   {
     what: 'GenerateMac of an unknown key, without what the request called it',
@@ -54,17 +70,17 @@ const CALLS: readonly AuditedCall[] = [
   {
     what: 'DescribeKey',
     call: ({ keys }, keyId) => keys.describeKey({ keyId }),
-    line: (keyArn) => ({ operation: 'DescribeKey', keyArn, outcome: 'OK' }),
+    line: (keyArn) => ({ operation: 'DescribeKey', keyArn, ...BY_KEY, outcome: 'OK' }),
   },
   {
     what: 'ListKeys, which is about no key',
     call: ({ keys }) => keys.listKeys({}),
-    line: () => ({ operation: 'ListKeys', outcome: 'OK' }),
+    line: () => ({ operation: 'ListKeys', ...BY_ROOT, outcome: 'OK' }),
   },
   {
     what: 'DeleteAlias, with the key that the alias stood for',
     call: ({ aliases }) => aliases.deleteAlias({ aliasName: 'alias/audited' }),
-    line: (keyArn) => ({ operation: 'DeleteAlias', keyArn, outcome: 'OK' }),
+    line: (keyArn) => ({ operation: 'DeleteAlias', keyArn, ...BY_KEY, outcome: 'OK' }),
   },
 ];
 
@@ -82,12 +98,13 @@ describe.each(WIRES)('over %s', (wire) => {
       wire: WIRE_IN_LINES[wire],
       sourceAddress: '127.0.0.1',
       principal: ROOT,
+      authentication: 'anonymous',
       milliseconds: 0,
     };
     const lines = await service.lines(CALLS.length + 2);
     expect(lines).toEqual([
-      { ...common, operation: 'CreateKey', keyArn, outcome: 'OK' },
-      { ...common, operation: 'CreateAlias', keyArn, outcome: 'OK' },
+      { ...common, operation: 'CreateKey', keyArn, ...BY_ROOT, outcome: 'OK' },
+      { ...common, operation: 'CreateAlias', keyArn, ...BY_KEY, outcome: 'OK' },
       ...CALLS.map(({ line }) => ({ ...common, ...line(keyArn) })),
     ]);
     expect(new Set(lines.map(({ requestId }) => requestId)).size).toBe(lines.length);
@@ -125,9 +142,11 @@ describe('the audit log', () => {
       operation: 'ListKeys',
       wire: 'grpc',
       sourceAddress: '',
-      principal: { arn: ROOT },
+      principal: principalOf(ROOT, [], 'anonymous'),
       keyArn: undefined,
       macAlgorithm: undefined,
+      grantId: undefined,
+      decidedBy: undefined,
     } as const;
     log.record(call, 'OK', 0.0004);
     await log.close();

@@ -12,6 +12,7 @@ export interface AuditLine {
   readonly wire: string;
   readonly sourceAddress: string;
   readonly principal: string;
+  readonly authentication: string;
   readonly operation: string;
   readonly keyArn?: string;
   readonly macAlgorithm?: string;

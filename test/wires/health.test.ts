@@ -9,7 +9,7 @@ import { type RunningService, startService } from '../support/running-service.ts
 
 const SERVING = 1;
 const NOT_SERVING = 2;
-const SERVICES = ['', 'hmacd.v1.MacService', 'hmacd.v1.KeyService', 'hmacd.v1.AliasService'];
+const SERVICES = ['', 'hmacd.v1.MacService', 'hmacd.v1.KeyService', 'hmacd.v1.AliasService', 'hmacd.v1.GrantService'];
 
 let running: RunningService;
 let client: Client;

@@ -12,6 +12,7 @@ import { type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetS
 import { Client, credentials, status as codes } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
 import { AliasService } from '../../src/gen/hmacd/v1/alias_pb.ts';
+import { GrantService } from '../../src/gen/hmacd/v1/grant_pb.ts';
 import { KeyService } from '../../src/gen/hmacd/v1/key_pb.ts';
 import { MacService } from '../../src/gen/hmacd/v1/mac_pb.ts';
 import { startService } from '../support/running-service.ts';
@@ -87,19 +88,20 @@ function shapeOf({ name, input, output, methodKind }: DescMethod): unknown {
   return { name, methodKind, input: fieldsIn(input), output: fieldsIn(output) };
 }
 
-const OWN = createRegistry(MacService, KeyService, AliasService);
+const OWN = createRegistry(MacService, KeyService, AliasService, GrantService);
 
 describe.each(VERSIONS)('reflection %s', (version) => {
   it('lists the services', async () => {
     await using running = await startService();
     expect(await listServices(running.grpcPort, version)).toEqual([
       'hmacd.v1.AliasService',
+      'hmacd.v1.GrantService',
       'hmacd.v1.KeyService',
       'hmacd.v1.MacService',
     ]);
   });
 
-  it.each(['hmacd.v1.MacService', 'hmacd.v1.KeyService', 'hmacd.v1.AliasService'])(
+  it.each(['hmacd.v1.MacService', 'hmacd.v1.KeyService', 'hmacd.v1.AliasService', 'hmacd.v1.GrantService'])(
     'gives the files of %s with all that they import, so that a client can call it',
     async (service) => {
       await using running = await startService();

@@ -1,0 +1,79 @@
+import { hash } from 'node:crypto';
+import type { Logger } from 'pino';
+import { accountRootArn, type Deployment } from '../arn.ts';
+import type { Clock } from '../clock.ts';
+import { KmsError } from '../errors.ts';
+import { bearerToken, unrecognizedClient } from './bearer.ts';
+import { JwtVerifier, looksLikeJwt } from './jwt.ts';
+import type { LivePrincipals } from './live-principals.ts';
+import { type Principal, principalOf } from './principal.ts';
+import type { Principals } from './principals.ts';
+
+/** What a caller shows of who it is. */
+export interface Evidence {
+  /** The `authorization` header. */
+  readonly authorization: string | undefined;
+  /** The SPIFFE ID and DNS names of the caller's certificate, if the listener's client CA vouches for it. */
+  tlsIdentities(): readonly string[];
+}
+
+/** Finds out who calls. */
+export interface Authenticator {
+  /**
+   * Who shows this, at once where no token has to be verified first.
+   *
+   * @throws KmsError MissingAuthenticationTokenException when nothing is shown, and otherwise what is wrong with it
+   */
+  authenticate(evidence: Evidence): Principal | Promise<Principal>;
+}
+
+/** Takes every caller for the root of the account. */
+export function anonymousAuthenticator(deployment: Deployment): Authenticator {
+  const root = Object.freeze(principalOf(accountRootArn(deployment), [], 'anonymous'));
+  return { authenticate: () => root };
+}
+
+/**
+ * Takes callers for whom the principals file says they are: by a bearer token, which decides when there is one, and
+ * otherwise by the client certificate.
+ */
+export class CredentialAuthenticator implements Authenticator {
+  readonly #principals: LivePrincipals;
+  readonly #jwt: JwtVerifier;
+
+  constructor(principals: LivePrincipals, clock: Clock, log: Logger) {
+    this.#principals = principals;
+    this.#jwt = new JwtVerifier(clock, log);
+  }
+
+  authenticate(evidence: Evidence): Principal | Promise<Principal> {
+    const principals = this.#principals.current;
+    const { authorization } = evidence;
+    const token = authorization === undefined ? undefined : bearerToken(authorization);
+    return token === undefined ? ofCertificate(evidence.tlsIdentities(), principals) : this.#ofToken(token, principals);
+  }
+
+  /** Tokens are looked up by their digest: how long that takes tells nothing of those that there are. */
+  #ofToken(token: string, principals: Principals): Principal | Promise<Principal> {
+    const digest = hash('sha256', token);
+    const principal = principals.byBearerToken(digest);
+    if (principal !== undefined) return principal;
+    if (principals.hasIssuers && looksLikeJwt(token)) return this.#jwt.verify(token, digest, principals);
+    throw unrecognizedClient();
+  }
+}
+
+/** Whoever the names of a certificate mean; nobody when they mean several. */
+function ofCertificate(names: readonly string[], principals: Principals): Principal {
+  if (names.length === 0) {
+    throw new KmsError('MissingAuthenticationTokenException', 'Missing Authentication Token');
+  }
+  let found: Principal | undefined;
+  for (const name of names) {
+    const principal = principals.byTlsIdentity(name);
+    if (principal !== undefined && found !== undefined && principal !== found) throw unrecognizedClient();
+    found ??= principal;
+  }
+  if (found === undefined) throw unrecognizedClient();
+  return found;
+}

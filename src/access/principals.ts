@@ -1,0 +1,91 @@
+import type { KeyObject } from 'node:crypto';
+import { arnOfClaim, type OidcIssuer } from './oidc-issuer.ts';
+import type { Policy } from './policy.ts';
+import { type Principal, principalOf } from './principal.ts';
+
+/** An access key of a principal, for requests that are signed. */
+export interface AccessKey {
+  readonly principal: Principal;
+  /** `AWS4` and the secret: what Signature Version 4 begins with. */
+  readonly signingSecret: KeyObject;
+}
+
+/** What is known of one principal. */
+export interface PrincipalEntry {
+  readonly arn: string;
+  readonly policies: readonly Policy[];
+  /** SHA-256 in lower-case hexadecimal. */
+  readonly tokenDigests: readonly string[];
+  readonly tlsIdentities: readonly string[];
+  /** By their IDs. */
+  readonly accessKeys: ReadonlyMap<string, KeyObject>;
+}
+
+/** Everybody who may call, found by what they show. It never changes: a new file makes a new one. */
+export class Principals {
+  readonly #byToken = new Map<string, Principal>();
+  readonly #byTlsIdentity = new Map<string, Principal>();
+  readonly #accessKeys = new Map<string, AccessKey>();
+  readonly #policies = new Map<string, readonly Policy[]>();
+  readonly #issuers: ReadonlyMap<string, OidcIssuer>;
+
+  /** No ARN, credential or issuer may be given twice. */
+  constructor(entries: readonly PrincipalEntry[], issuers: readonly OidcIssuer[] = []) {
+    for (const { arn, policies, tokenDigests, tlsIdentities, accessKeys } of entries) {
+      this.#policies.set(arn, policies);
+      const [byToken, byTls, bySignature] = (['bearer', 'tls', 'sigv4'] as const).map((authentication) =>
+        Object.freeze(principalOf(arn, policies, authentication)),
+      ) as [Principal, Principal, Principal];
+      for (const digest of tokenDigests) this.#byToken.set(digest, byToken);
+      for (const identity of tlsIdentities) this.#byTlsIdentity.set(identity, byTls);
+      for (const [id, signingSecret] of accessKeys) {
+        this.#accessKeys.set(id, { principal: bySignature, signingSecret });
+      }
+    }
+    this.#issuers = new Map(issuers.map((issuer) => [issuer.issuer, issuer]));
+  }
+
+  get size(): number {
+    return this.#policies.size;
+  }
+
+  /** @param digest the token's SHA-256 in lower-case hexadecimal */
+  byBearerToken(digest: string): Principal | undefined {
+    return this.#byToken.get(digest);
+  }
+
+  /** @param identity a SPIFFE ID or a DNS name in lower case */
+  byTlsIdentity(identity: string): Principal | undefined {
+    return this.#byTlsIdentity.get(identity);
+  }
+
+  accessKey(id: string): AccessKey | undefined {
+    return this.#accessKeys.get(id);
+  }
+
+  /** The identity policies of a principal that is listed; `undefined` of one that is not. */
+  policiesOf(arn: string): readonly Policy[] | undefined {
+    return this.#policies.get(arn);
+  }
+
+  get hasIssuers(): boolean {
+    return this.#issuers.size > 0;
+  }
+
+  issuer(name: string): OidcIssuer | undefined {
+    return this.#issuers.get(name);
+  }
+
+  /**
+   * Whom an issuer means by the value of its claim; `undefined` when nobody. Its policies are those of the listed
+   * principal of this ARN, or of its role, and otherwise the issuer's.
+   */
+  byClaim(issuer: OidcIssuer, value: string): Principal | undefined {
+    const arn = arnOfClaim(issuer, value);
+    if (arn === undefined) return undefined;
+    const { names } = principalOf(arn, [], 'jwt');
+    const listed = names.find((name) => this.#policies.has(name));
+    const policies = listed === undefined ? issuer.policies : this.#policies.get(listed)!;
+    return Object.freeze(principalOf(arn, policies, 'jwt'));
+  }
+}
