@@ -45,6 +45,8 @@ export interface GrantQuestion {
 /** A grant that allows what was asked. */
 export interface AllowingGrant {
   readonly grantId: string;
+  /** The account that made it: 12 digits. */
+  readonly issuingAccount: string;
   /** Whether it was made to the caller's account, whose identity policies then decide. */
   readonly toAccount: boolean;
 }
@@ -64,6 +66,21 @@ export interface Grants {
    */
   requireGenuine(tokens: readonly string[]): void;
 }
+
+/**
+ * What callers of other accounts can be allowed; permissions for anything else have no effect.
+ *
+ * @see https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html
+ */
+const ACROSS_ACCOUNTS: ReadonlySet<string> = new Set([
+  'CreateGrant',
+  'DescribeKey',
+  'GenerateMac',
+  'ListGrants',
+  'RetireGrant',
+  'RevokeGrant',
+  'VerifyMac',
+]);
 
 /** How many callers' verdicts are remembered for a key. */
 const REMEMBERED = 1_000;
@@ -90,13 +107,16 @@ export class Authorizer {
    * Lets a call go on with a key of this account. A promise says that grants had to be read: when it is kept, everything is
    * to be asked anew, since the key may have changed meanwhile.
    *
-   * @throws KmsError AccessDeniedException; InvalidGrantTokenException when a token was never issued.
+   * @throws KmsError AccessDeniedException
    */
   authorize(call: Call, key: ProtectedKey, wish: Wish = {}): Promise<void> | undefined {
     const { principal, operation } = call;
     const tokens = wish.grantTokens ?? [];
     call.grantId = undefined;
-    if (tokens.length > 0) this.#grants.requireGenuine(tokens);
+    if (!this.isAtHome(call) && !ACROSS_ACCOUNTS.has(operation)) {
+      call.decidedBy = NOTHING_ALLOWS;
+      throw foreignAccountDenied(call);
+    }
     const verdict = this.#verdict(operation, call, key, wish);
     if (verdict.denial !== undefined) throw this.#denied(call, key, verdict);
     if (verdict.allowance !== undefined) {
@@ -105,14 +125,23 @@ export class Authorizer {
     }
     const grant = this.#grants.allowing({ keyId: key.keyId, principal, operation, tokens, covers: wish.covers });
     if (grant instanceof Promise) return grant;
-    // A grant stands for the key policy, not for what the caller's own account has to say.
-    const needsIdentity = grant?.toAccount === true || !this.isAtHome(call);
+    // A grant stands for the word of the account that made it, and of no other.
+    const needsIdentity = grant?.toAccount === true || grant?.issuingAccount !== principal.accountId;
     if (grant === undefined || (needsIdentity && verdict.byIdentity === undefined)) {
       throw this.#denied(call, key, grant === undefined ? verdict : { ...verdict, byKey: true });
     }
     call.grantId = grant.grantId;
     call.decidedBy = `grant ${grant.grantId}`;
     return undefined;
+  }
+
+  /**
+   * Demands that grant tokens were issued, whatever they are worth now; before it is said whether there is a key.
+   *
+   * @throws KmsError InvalidGrantTokenException
+   */
+  requireGenuine(grantTokens: readonly string[]): void {
+    if (grantTokens.length > 0) this.#grants.requireGenuine(grantTokens);
   }
 
   /** Like `authorize`, for an operation that can wait for grants and reads the key from the store. */
@@ -148,21 +177,25 @@ export class Authorizer {
   }
 
   /**
-   * Lets a call retire a grant: of its retiring principal, of its grantee where the grant says so, or of the account that
-   * made it. No key policy can allow it, but one can deny it.
+   * Lets a call retire a grant: of its retiring principal, of its grantee where the grant says so, of the account that made
+   * it, or of the key's. Key policies have no say in it.
    *
    * @param granteeMay whether the grant allows its grantee to retire it
    * @throws KmsError AccessDeniedException
+   * @see https://docs.aws.amazon.com/kms/latest/developerguide/grant-delete.html
    */
   authorizeRetirement(call: Call, key: ProtectedKey, grant: Grant, granteeMay: boolean): void {
-    const { principal } = call;
-    const verdict = this.#verdict(call.operation, call, key, {});
-    if (verdict.denial !== undefined) throw this.#denied(call, key, verdict);
+    const { principal, operation } = call;
+    const context = contextOf({ call, key }, this.#surroundings);
+    const verdict = identityVerdict(operation, key.arn, principal, context);
     const may = [grant.retiringPrincipal, ...(granteeMay ? [grant.granteePrincipal] : [])];
     const named = principal.names.some((name) => may.includes(name));
-    const leftToAccount = principal.accountId === grant.issuingAccount || may.includes(principal.accountArn);
+    const leftToAccount =
+      this.isAtHome(call) || principal.accountId === grant.issuingAccount || may.includes(principal.accountArn);
     const allowed = (named && this.isAtHome(call)) || ((named || leftToAccount) && verdict.byIdentity !== undefined);
-    if (!allowed) throw this.#denied(call, key, { ...verdict, byKey: named || leftToAccount });
+    if (verdict.denial !== undefined || !allowed) {
+      throw this.#denied(call, key, { ...verdict, allowance: undefined, byKey: named || leftToAccount });
+    }
     call.decidedBy = named ? `grant ${grant.grantId}` : verdict.byIdentity;
   }
 

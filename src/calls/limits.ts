@@ -54,6 +54,7 @@ const policyName = optional(characters(1, 128, /^[\w]+$/));
 const policy = characters(1, 131_072, /^[\u0009\u000A\u000D\u0020-\u00FF]+$/);
 const principal = characters(1, 256, /^[\w+=,.@:/-]+$/);
 const grantId = characters(1, 128);
+const sourceArn = optional(characters(1, 2_048));
 
 /** AWS's names of an enum's values, in the order of the contract. */
 function awsNamesOf(desc: DescEnum): string[] {
@@ -110,6 +111,7 @@ export const grantLimits: Limits<typeof GrantService> = {
     granteePrincipal: required(principal),
     retiringPrincipal: optional(principal),
     operations: requiredValuesOf(GrantOperationSchema, awsNamesOf(GrantOperationSchema)),
+    constraints: optional((constraints) => sourceArn(constraints.sourceArn)),
     grantTokens,
     name: optional(characters(1, 256, /^[a-zA-Z0-9:/_-]+$/)),
   },

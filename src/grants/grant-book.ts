@@ -68,13 +68,13 @@ export class GrantBook implements Grants {
     const ofCaller =
       this.#find(question, operation, principal.names, reads) ??
       this.#findByToken(question, operation, principal.names, reads);
-    if (ofCaller !== undefined) return { grantId: ofCaller.grantId, toAccount: false };
+    if (ofCaller !== undefined) return { ...partOf(ofCaller), toAccount: false };
     const account = [principal.accountArn];
     const ofAccount =
       this.#find(question, operation, account, reads) ?? this.#findByToken(question, operation, account, reads);
     // One to the caller itself may still be found.
     if (reads.length > 0) return Promise.all(reads).then(() => undefined);
-    return ofAccount && { grantId: ofAccount.grantId, toAccount: true };
+    return ofAccount && { ...partOf(ofAccount), toAccount: true };
   }
 
   requireGenuine(tokens: readonly string[]): void {
@@ -132,6 +132,10 @@ export class GrantBook implements Grants {
     if (found === undefined) reads.push(this.#grants.read(grantPath));
     return state?.issued === true ? found?.grant : undefined;
   }
+}
+
+function partOf({ grantId, issuingAccount }: Grant): Pick<Grant, 'grantId' | 'issuingAccount'> {
+  return { grantId, issuingAccount };
 }
 
 /** The grants under a prefix, by what they allow; a damaged one allows nothing. */

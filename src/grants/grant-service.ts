@@ -1,13 +1,13 @@
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { accessDenied } from '../access/access-denied.ts';
+import { accessDenied, foreignAccountDenied } from '../access/access-denied.ts';
 import type { Authorizer } from '../access/authorizer.ts';
 import type { Call } from '../access/call.ts';
 import type { ConditionValues } from '../access/condition-context.ts';
 import { isPrincipalArn, principalOf } from '../access/principal.ts';
 import type { Deployment } from '../arn.ts';
 import type { Clock } from '../clock.ts';
-import { dryRunError, KmsError } from '../errors.ts';
+import { dryRunError, KmsError, shortened } from '../errors.ts';
 import { type Grant, GrantSchema, GrantTokenSchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import {
   type CreateGrantRequest,
@@ -129,9 +129,10 @@ export class GrantService {
     const found = await this.#records.listPaths(prefix, prefix + after, limit + 1);
     const { page, truncated } = pageOf(found, limit);
     const names = page.map(({ path }) => path.slice(prefix.length));
+    const ended = await this.#keys.ended();
     const grants = await this.#records.find(
       GrantSchema,
-      names.map((name) => this.#paths.grant(...partsOf(name))),
+      names.map(partsOf).flatMap(([keyId, grantId]) => (ended.has(keyId) ? [] : [this.#paths.grant(keyId, grantId)])),
     );
     return {
       grants: this.#describeAll(grants.map(({ message }) => message)),
@@ -146,6 +147,8 @@ export class GrantService {
       const key = await this.#keys.find(reference, call);
       return {
         key,
+        // Callers of other accounts cannot tell a grant that is not there from a key that is not.
+        absence: this.#authorizer.isAtHome(call) ? grantNotFound : () => foreignAccountDenied(call),
         authorize: ({ message: grant }) => {
           const granteeMay = grant.operations.includes(GrantOperation.RETIRE_GRANT);
           this.#authorizer.authorizeRetirement(call, key.protection, grant, granteeMay);
@@ -158,6 +161,7 @@ export class GrantService {
   async revokeGrant(request: RevokeGrantRequest, call: Call) {
     await this.#remove(request.grantId!, request.dryRun, call, async () => ({
       key: await this.#keys.byId(request.keyId!, call),
+      absence: grantNotFound,
       authorize() {},
     }));
     return {};
@@ -173,15 +177,15 @@ export class GrantService {
     grantId: string,
     dryRun: boolean | undefined,
     call: Call,
-    find: () => Promise<{ key: FoundKey; authorize: (grant: GrantEntry) => void }>,
+    find: () => Promise<{ key: FoundKey; absence: () => KmsError; authorize: (grant: GrantEntry) => void }>,
   ): Promise<void> {
     await this.#records.untilUncontended(async () => {
-      const { key, authorize } = await find();
+      const { key, absence, authorize } = await find();
       const grant = await this.#grants.get(key.message.keyId, grantId);
       if (grant === undefined) {
         // Whoever took it back may be waiting still: that it is gone is not said before it is true everywhere.
         await this.#records.settled();
-        throw new KmsError('NotFoundException');
+        throw absence();
       }
       authorize(grant);
       if (dryRun) throw dryRunError(call);
@@ -201,7 +205,7 @@ export class GrantService {
     if (grantToken !== undefined || keyId === undefined || grantId === undefined) {
       throw new KmsError('ValidationException', 'You must specify either a grant token, or a key ARN and a grant ID.');
     }
-    if (!keyId.startsWith('arn:')) throw new KmsError('NotFoundException', `Invalid arn ${keyId}`);
+    if (!keyId.startsWith('arn:')) throw new KmsError('NotFoundException', `Invalid arn ${shortened(keyId)}`);
     return { reference: keyId, grantId };
   }
 
@@ -215,6 +219,10 @@ export class GrantService {
 
 function withReference({ keyId, grantId }: { keyId: string; grantId: string }): { reference: string; grantId: string } {
   return { reference: keyId, grantId };
+}
+
+function grantNotFound(): KmsError {
+  return new KmsError('NotFoundException');
 }
 
 /** What conditions may look at. */
@@ -245,6 +253,6 @@ function requirePrincipal(arn: string | undefined): void {
 
 /** Demands that a principal is of the caller's account. */
 function requireOwnPrincipal(arn: string, call: Call): void {
-  if (principalOf(arn, [], 'none').accountId !== call.principal.accountId)
-    throw accessDenied(call, undefined, 'identity-based');
+  if (principalOf(arn, [], 'none').accountId !== call.principal.accountId) call.decidedBy = 'no statement allows it';
+  throw accessDenied(call, undefined, 'identity-based');
 }

@@ -11,7 +11,7 @@ export interface TokenClaims {
 }
 
 // A token is the base64url form of: a byte 1, the key ID (16 bytes), the grant ID (32), the time of issue in milliseconds
-// (6), a nonce (16), and the HMAC-SHA-256 of all these (32). It begins with `AQ`, as AWS's do.
+// (6), a nonce (16), and the HMAC-SHA-256 of all these (32). It begins with an `A`, as AWS's do.
 const VERSION = 1;
 const KEY_ID = 1;
 const GRANT_ID = KEY_ID + 16;

@@ -22,6 +22,9 @@ export interface GrantTerms {
   readonly expiresAt?: Timestamp | undefined;
 }
 
+const FIRST_SECOND = BigInt(Date.parse('0001-01-01T00:00:00Z') / 1_000);
+const LAST_SECOND = BigInt(Date.parse('9999-12-31T23:59:59Z') / 1_000);
+
 /** What HMAC keys can be granted for, in the order in which AWS lists it. */
 const GRANTABLE: readonly GrantOperation[] = [
   GrantOperation.CREATE_GRANT,
@@ -59,10 +62,18 @@ export function termsOf(request: CreateGrantRequest, now: number): GrantTerms {
   if (operations.every((operation) => operation === GrantOperation.CREATE_GRANT)) {
     throw new KmsError('ValidationException', 'Grants must not contain only the CreateGrant operation.');
   }
+  if (expiresAt !== undefined && !isOfCalendar(expiresAt)) {
+    throw new KmsError('ValidationException', 'ExpiresAt must be a time of the years 1 to 9999');
+  }
   if (expiresAt !== undefined && timestampMs(expiresAt) <= now) {
     throw new KmsError('ValidationException', 'ExpiresAt must be in the future');
   }
   return { name, granteePrincipal: granteePrincipal!, retiringPrincipal, operations, sourceArn, expiresAt };
+}
+
+/** Whether a timestamp is what the contract of `google.protobuf.Timestamp` allows. */
+function isOfCalendar({ seconds, nanos }: Timestamp): boolean {
+  return seconds >= FIRST_SECOND && seconds <= LAST_SECOND && nanos >= 0 && nanos <= 999_999_999;
 }
 
 /** Whether a grant is there at a time: from its expiry on it is not, whether or not it has been swept away. */

@@ -55,6 +55,7 @@ export class KeyReader {
    *   InvalidGrantTokenException
    */
   async byId(reference: string, call: Call, wish?: Wish): Promise<FoundKey> {
+    this.#authorizer.requireGenuine(wish?.grantTokens ?? []);
     const found = await this.find(reference, call);
     await this.#authorizer.authorized(call, found.protection, wish);
     return found;
@@ -64,6 +65,7 @@ export class KeyReader {
   async byAnyName(reference: string, call: Call, wish: Wish): Promise<FoundKey> {
     const parsed = parseKeyReference(reference, this.#deployment);
     if (parsed.kind !== 'alias') return await this.byId(reference, call, wish);
+    this.#authorizer.requireGenuine(wish.grantTokens ?? []);
     const notFound = () => aliasNotFound(aliasArn(this.#deployment, parsed.aliasName));
     if (!isAliasName(parsed.aliasName)) throw this.#absence(call, notFound);
     const alias = aliasIn(await this.#records.get(AliasSchema, this.#paths.alias(parsed.aliasName)));

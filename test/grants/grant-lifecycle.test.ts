@@ -1,0 +1,197 @@
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { describe, expect, it } from 'vitest';
+import { GrantCountSchema } from '../../src/gen/hmacd/store/v1/records_pb.ts';
+import { GrantPaths } from '../../src/grants/grant-paths.ts';
+import { deletionOf, openSealer, paths } from '../keys/fixture.ts';
+import { ACCOUNT, DAY } from '../keys/fixture.ts';
+import { failureOf, WIRES } from '../support/clients.ts';
+import { arnOf, GENERATE_MAC, outcomeOf, refusalOf, RETIRE_GRANT, World } from './world.ts';
+
+const LIMIT = 50_000;
+const grantPaths = new GrantPaths(paths, ACCOUNT);
+
+/** How many grants the store says the key has. */
+async function countOf(world: World): Promise<number | undefined> {
+  const [record] = await world.store.getMany([grantPaths.count(world.keyId)]);
+  return record && fromBinary(GrantCountSchema, record.value).count;
+}
+
+async function setCount(world: World, count: number): Promise<void> {
+  const path = grantPaths.count(world.keyId);
+  const value = toBinary(GrantCountSchema, { $typeName: 'hmacd.store.v1.GrantCount', count });
+  await world.store.commit({ expect: [], put: [{ path, version: crypto.randomUUID(), value }], remove: [] });
+}
+
+describe.each(WIRES)('over %s, DryRun', (wire) => {
+  it('changes nothing, and says that the call would have succeeded only if it would have', async () => {
+    const world = await World.start();
+    const { keyId, arn } = world;
+    const { grantId, grantToken } = await world.grant({ name: 'n' });
+    const before = await world.store.everything();
+    const [admin, stranger] = [world.over(wire, 'admin').grants, world.over(wire, 'stranger').grants];
+    const dryRun = true;
+    const calls = (grants: typeof admin) => [
+      grants.createGrant(world.request({ dryRun })),
+      grants.createGrant(world.request({ dryRun, name: 'n' })),
+      grants.createGrant(world.request({ dryRun, name: 'm', retiringPrincipal: arnOf('billing') })),
+      grants.retireGrant({ grantToken, dryRun }),
+      grants.retireGrant({ keyId: arn, grantId, dryRun }),
+      grants.revokeGrant({ keyId, grantId, dryRun }),
+    ];
+    for (const call of calls(admin)) {
+      expect(await failureOf(call)).toMatchObject({
+        code: 'FailedPrecondition',
+        exception: 'DryRunOperationException',
+        message: 'The request would have succeeded, but the DryRun option is set.',
+      });
+    }
+    for (const call of calls(stranger)) expect(await outcomeOf(call)).toBe('AccessDeniedException');
+    expect(await outcomeOf(admin.revokeGrant({ keyId, grantId: 'f'.repeat(64), dryRun }))).toBe('NotFoundException');
+    expect(await outcomeOf(admin.createGrant(world.request({ dryRun, operations: [] })))).toBe('ValidationException');
+    expect(await world.store.everything()).toEqual(before);
+    expect(await world.generate('orders')).toBe('OK');
+  });
+});
+
+describe('a key', () => {
+  it('that is disabled takes no grants, does not heed them, and lets them be listed and taken back', async () => {
+    const world = await World.start();
+    const { keyId, arn } = world;
+    const { grants, keys } = world.as('admin');
+    const made = [];
+    for (let n = 0; n < 3; n++)
+      made.push(await world.grant({ operations: [GENERATE_MAC, RETIRE_GRANT], name: `${n}` }));
+    await keys.disableKey({ keyId });
+    const disabled = ['DisabledException', `${arn} is disabled.`];
+    expect(await refusalOf(grants.createGrant(world.request()))).toEqual(disabled);
+    expect(await refusalOf(grants.createGrant(world.request({ name: '0', dryRun: true })))).toEqual(disabled);
+    expect(await world.generate('orders', [made[0]!.grantToken])).toBe('DisabledException');
+    expect((await world.listed()).length).toBe(3);
+    await grants.revokeGrant({ keyId, grantId: made[0]!.grantId });
+    await world.as('orders').grants.retireGrant({ grantToken: made[1]!.grantToken });
+    expect(await world.listedIds()).toEqual([made[2]!.grantId]);
+    await keys.enableKey({ keyId });
+    expect(await world.generate('orders')).toBe('OK');
+  });
+
+  it('that is pending deletion takes no grants, and lets them be listed and taken back', async () => {
+    const world = await World.start();
+    const { keyId, arn } = world;
+    const { grants, keys } = world.as('admin');
+    const first = await world.grant({ retiringPrincipal: arnOf('billing') });
+    const second = await world.grant({ retiringPrincipal: arnOf('billing') });
+    const third = await world.grant();
+    await keys.scheduleKeyDeletion({ keyId, pendingWindowInDays: 7 });
+    expect(await refusalOf(grants.createGrant(world.request()))).toEqual([
+      'KMSInvalidStateException',
+      `${arn} is pending deletion.`,
+    ]);
+    expect(await world.generate('orders', [first.grantToken])).toBe('KMSInvalidStateException');
+    const { grants: retirable } = await grants.listRetirableGrants({ retiringPrincipal: arnOf('billing') });
+    expect(retirable.length).toBe(2);
+    await grants.revokeGrant({ keyId, grantId: first.grantId });
+    await world.as('billing').grants.retireGrant({ grantToken: second.grantToken });
+    expect(await world.listedIds()).toEqual([third.grantId]);
+  });
+
+  it('takes its grants along when it ends', async () => {
+    const world = await World.start();
+    const { keyId } = world;
+    const { grants, keys } = world.as('admin');
+    const retiringPrincipal = arnOf('billing');
+    const { keyId: kept } = await world.makeKey();
+    const { grantId: keptGrant } = await world.grant({ keyId: kept, retiringPrincipal });
+    const expiresAt = timestampFromMs(world.clock.now() + 30 * DAY);
+    for (let n = 0; n < 20; n++) await world.grant({ name: `${n}`, retiringPrincipal, expiresAt });
+    const { grantId, grantToken } = await world.grant({ operations: [GENERATE_MAC, RETIRE_GRANT] });
+    await keys.scheduleKeyDeletion({ keyId, pendingWindowInDays: 7 });
+    const listed = async () =>
+      (await grants.listRetirableGrants({ retiringPrincipal })).grants.map((each) => each.grantId);
+    expect((await listed()).length).toBe(21);
+    world.clock.advance(7 * DAY);
+    const gone = async () => {
+      expect(await world.generate('orders', [grantToken])).toBe('NotFoundException');
+      expect(await outcomeOf(grants.listGrants({ keyId }))).toBe('NotFoundException');
+      expect(await outcomeOf(grants.createGrant(world.request()))).toBe('NotFoundException');
+      expect(await outcomeOf(grants.revokeGrant({ keyId, grantId }))).toBe('NotFoundException');
+      expect(await outcomeOf(world.as('orders').grants.retireGrant({ grantToken }))).toBe('NotFoundException');
+    };
+    await gone();
+    const { deletion, failures } = deletionOf(world.store, world.clock, openSealer);
+    expect(await deletion.sweep()).toBe(1);
+    expect(failures).toEqual([]);
+    expect((await world.store.paths()).filter((path) => path.startsWith(paths.under(keyId)))).toEqual([]);
+    expect(await listed()).toEqual([keptGrant]);
+    await gone();
+  });
+
+  it('leaves its grants out of ListRetirableGrants from its date on, swept or not', async () => {
+    const world = await World.start();
+    const retiringPrincipal = arnOf('billing');
+    const { grants, keys } = world.as('admin');
+    await world.grant({ retiringPrincipal });
+    await keys.scheduleKeyDeletion({ keyId: world.keyId, pendingWindowInDays: 7 });
+    world.clock.advance(7 * DAY - 1);
+    expect((await grants.listRetirableGrants({ retiringPrincipal })).grants.length).toBe(1);
+    world.clock.advance(1);
+    expect((await grants.listRetirableGrants({ retiringPrincipal })).grants).toEqual([]);
+  });
+});
+
+describe('the limit of grants', () => {
+  const full = {
+    code: 'ResourceExhausted',
+    exception: 'LimitExceededException',
+    message: `Grants per key quota for this account in this region is ${LIMIT}, current usage is ${LIMIT}.`,
+  };
+
+  it('is 50,000 for a key, and one that is taken back makes room', async () => {
+    const world = await World.start();
+    const { keyId } = world;
+    const { grants } = world.as('admin');
+    const { grantId } = await world.grant({ name: 'n' });
+    expect(await countOf(world)).toBe(1);
+    await setCount(world, LIMIT - 1);
+    await world.grant();
+    expect(await countOf(world)).toBe(LIMIT);
+    expect(await failureOf(grants.createGrant(world.request()))).toMatchObject(full);
+    expect(await failureOf(grants.createGrant(world.request({ dryRun: true })))).toMatchObject(full);
+    // What makes no new one is not refused.
+    expect((await world.grant({ name: 'n' })).grantId).toBe(grantId);
+    const { keyId: other } = await world.makeKey();
+    await world.grant({ keyId: other });
+    await grants.revokeGrant({ keyId, grantId });
+    expect(await countOf(world)).toBe(LIMIT - 1);
+    await world.grant();
+    expect(await failureOf(grants.createGrant(world.request()))).toMatchObject(full);
+  });
+
+  it('counts exactly, however many come at the same time', async () => {
+    const world = await World.start();
+    const { keyId } = world;
+    const made = await Promise.all(Array.from({ length: 40 }, () => world.grant()));
+    expect(await countOf(world)).toBe(40);
+    await Promise.all(made.map(({ grantId }) => world.as('admin').grants.revokeGrant({ keyId, grantId })));
+    expect(await countOf(world)).toBe(0);
+    await setCount(world, LIMIT - 10);
+    const outcomes = await Promise.all(made.map(() => outcomeOf(world.grant())));
+    expect(outcomes.filter((outcome) => outcome === 'OK').length).toBe(10);
+    expect(outcomes.filter((outcome) => outcome === 'LimitExceededException').length).toBe(30);
+    expect((await world.listed()).length).toBe(10);
+  });
+
+  it('counts one grant once that two take back at the same time', async () => {
+    const world = await World.start();
+    const { keyId } = world;
+    await world.grant();
+    const { grantId, grantToken } = await world.grant();
+    const { grants } = world.as('root');
+    const outcomes = await Promise.all([
+      ...Array.from({ length: 5 }, () => outcomeOf(grants.revokeGrant({ keyId, grantId }))),
+      ...Array.from({ length: 5 }, () => outcomeOf(grants.retireGrant({ grantToken }))),
+    ]);
+    expect(outcomes.toSorted()).toEqual([...Array<string>(9).fill('NotFoundException'), 'OK']);
+    expect(await countOf(world)).toBe(1);
+  });
+});
