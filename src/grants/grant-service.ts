@@ -253,6 +253,7 @@ function requirePrincipal(arn: string | undefined): void {
 
 /** Demands that a principal is of the caller's account. */
 function requireOwnPrincipal(arn: string, call: Call): void {
-  if (principalOf(arn, [], 'none').accountId !== call.principal.accountId) call.decidedBy = 'no statement allows it';
+  if (principalOf(arn, [], 'none').accountId === call.principal.accountId) return;
+  call.decidedBy = 'no statement allows it';
   throw accessDenied(call, undefined, 'identity-based');
 }
