@@ -158,7 +158,8 @@ export function denyTo(person: Person, Action: string) {
   return { ...allowTo(person, Action), Effect: 'Deny' };
 }
 
-function policyOf(statements: readonly object[]): string {
+/** A key policy of some statements. */
+export function policyOf(statements: readonly object[]): string {
   return JSON.stringify({ Version: '2012-10-17', Statement: statements });
 }
 

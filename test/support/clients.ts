@@ -78,13 +78,24 @@ export interface Failure {
   readonly violations: readonly string[];
 }
 
-/** The failure that a call ends in; throws when it succeeds. */
-export async function failureOf(call: Promise<unknown>): Promise<Failure> {
+/** What a call that fails tells of what decided: a statement or a grant, if the caller may know. */
+export async function decisionOf(call: Promise<unknown>): Promise<string | undefined> {
+  const [info] = (await errorOf(call)).findDetails(ErrorInfoSchema);
+  return info?.metadata['decidedBy'];
+}
+
+async function errorOf(call: Promise<unknown>): Promise<ConnectError> {
   const error = await call.then(
     () => undefined,
     (reason: unknown) => reason,
   );
   if (!(error instanceof ConnectError)) throw new Error(`the call did not fail as a call: ${String(error)}`);
+  return error;
+}
+
+/** The failure that a call ends in; throws when it succeeds. */
+export async function failureOf(call: Promise<unknown>): Promise<Failure> {
+  const error = await errorOf(call);
   const [info] = error.findDetails(ErrorInfoSchema);
   const [bad] = error.findDetails(BadRequestSchema);
   return {
