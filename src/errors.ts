@@ -45,6 +45,8 @@ export class KmsError extends Error {
   readonly violations: readonly FieldViolation[];
   /** What of the policies and grants decided, in words, for a caller who may know. */
   decision: string | undefined;
+  /** Whether the caller may be told which key it is about. */
+  tellsKey = true;
 
   constructor(exception: ExceptionName, message = '', violations: readonly FieldViolation[] = []) {
     super(message);
@@ -57,6 +59,12 @@ export class KmsError extends Error {
     this.decision = decision;
     return this;
   }
+}
+
+/** The same error, which does not tell whether there is a key. */
+export function withoutKey(error: KmsError): KmsError {
+  error.tellsKey = false;
+  return error;
 }
 
 /** A ValidationException about some fields, with all that is wrong in AWS's one sentence. */

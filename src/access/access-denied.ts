@@ -1,4 +1,4 @@
-import { KmsError } from '../errors.ts';
+import { KmsError, withoutKey } from '../errors.ts';
 import type { Call } from './call.ts';
 
 /** The kinds of policies, as AWS's errors call them. */
@@ -27,10 +27,12 @@ export function explicitlyDenied(call: Call, resource: DeniedResource, kind: Pol
  * @see https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html
  */
 export function foreignAccountDenied(call: Call): KmsError {
-  return denied(
-    call,
-    ANOTHERS,
-    'because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access',
+  return withoutKey(
+    denied(
+      call,
+      ANOTHERS,
+      'because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access',
+    ),
   );
 }
 

@@ -16,8 +16,8 @@ export interface ProtectedKey {
   /** AWS's spelling, such as `AWS_KMS`. */
   readonly originName: string;
   readonly policy: Policy;
-  /** The names of its aliases, with `alias/`. */
-  readonly aliasNames: readonly string[];
+  /** The names of its aliases, with `alias/`; throws when their record is damaged. */
+  readonly aliasNames: () => readonly string[];
   /** What the policies said of callers, by operation, for as long as the key stays as it is. */
   readonly verdicts: Map<Principal, Map<string, PolicyVerdict>>;
 }
@@ -39,22 +39,22 @@ export interface GrantQuestion {
   /** AWS's name. */
   readonly operation: string;
   readonly tokens: readonly string[];
+  /** Whether a grant is enough, or would need a word of the caller's own account that there is not. */
+  readonly suffices: (grant: Grant) => boolean;
   readonly covers: ((grant: Grant) => boolean) | undefined;
 }
 
 /** A grant that allows what was asked. */
 export interface AllowingGrant {
   readonly grantId: string;
-  /** The account that made it: 12 digits. */
-  readonly issuingAccount: string;
-  /** Whether it was made to the caller's account, whose identity policies then decide. */
-  readonly toAccount: boolean;
+  /** Whether it is enough; one that is not is only given where there is none that is. */
+  readonly sufficient: boolean;
 }
 
 /** Where grants are looked up. */
 export interface Grants {
   /**
-   * A grant that allows an operation; one to the caller itself before one to its account. A promise says that not all of
+   * A grant that allows an operation, to the caller itself or to its account. A promise says that not all of
    * them were at hand: ask again when it is kept.
    */
   allowing(question: GrantQuestion): AllowingGrant | undefined | Promise<void>;
@@ -107,12 +107,13 @@ export class Authorizer {
    * Lets a call go on with a key of this account. A promise says that grants had to be read: when it is kept, everything is
    * to be asked anew, since the key may have changed meanwhile.
    *
-   * @throws KmsError AccessDeniedException
+   * @throws KmsError AccessDeniedException; InvalidGrantTokenException when a token was never issued.
    */
   authorize(call: Call, key: ProtectedKey, wish: Wish = {}): Promise<void> | undefined {
     const { principal, operation } = call;
     const tokens = wish.grantTokens ?? [];
     call.grantId = undefined;
+    if (tokens.length > 0) this.#grants.requireGenuine(tokens);
     if (!this.isAtHome(call) && !ACROSS_ACCOUNTS.has(operation)) {
       call.decidedBy = NOTHING_ALLOWS;
       throw foreignAccountDenied(call);
@@ -123,25 +124,29 @@ export class Authorizer {
       call.decidedBy = verdict.allowance;
       return undefined;
     }
-    const grant = this.#grants.allowing({ keyId: key.keyId, principal, operation, tokens, covers: wish.covers });
+    // A grant stands for the word of the account that made it, and of no other; one to an account leaves it to that.
+    const suffices = ({ issuingAccount, granteePrincipal }: Grant): boolean =>
+      verdict.byIdentity !== undefined ||
+      (issuingAccount === principal.accountId && granteePrincipal !== principal.accountArn);
+    const { covers } = wish;
+    const grant = this.#grants.allowing({ keyId: key.keyId, principal, operation, tokens, suffices, covers });
     if (grant instanceof Promise) return grant;
-    // A grant stands for the word of the account that made it, and of no other.
-    const needsIdentity = grant?.toAccount === true || grant?.issuingAccount !== principal.accountId;
-    if (grant === undefined || (needsIdentity && verdict.byIdentity === undefined)) {
+    // One that does not suffice lets the caller in all the same, and so know that there is a key.
+    if (grant?.sufficient !== true)
       throw this.#denied(call, key, grant === undefined ? verdict : { ...verdict, byKey: true });
-    }
     call.grantId = grant.grantId;
     call.decidedBy = `grant ${grant.grantId}`;
     return undefined;
   }
 
   /**
-   * Demands that grant tokens were issued, whatever they are worth now; before it is said whether there is a key.
+   * Looks at what a caller of another account shows before it is looked whether there is a key: what is wrong with it must
+   * not tell.
    *
    * @throws KmsError InvalidGrantTokenException
    */
-  requireGenuine(grantTokens: readonly string[]): void {
-    if (grantTokens.length > 0) this.#grants.requireGenuine(grantTokens);
+  screen(call: Call, grantTokens: readonly string[] = []): void {
+    if (grantTokens.length > 0 && !this.isAtHome(call)) this.#grants.requireGenuine(grantTokens);
   }
 
   /** Like `authorize`, for an operation that can wait for grants and reads the key from the store. */
@@ -200,8 +205,8 @@ export class Authorizer {
   }
 
   /** Whether the policies of a key, and not its grants, would let the caller do something with it. */
-  wouldAllow(operation: string, call: Call, key: ProtectedKey): boolean {
-    const { denial, allowance } = this.#evaluate(operation, call, key, {});
+  wouldAllow(operation: string, call: Call, key: ProtectedKey, values: ConditionValues = {}): boolean {
+    const { denial, allowance } = this.#evaluate(operation, call, key, { values });
     return denial === undefined && allowance !== undefined;
   }
 

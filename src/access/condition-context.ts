@@ -62,7 +62,7 @@ function valueOf(
     case 'kms:requestalias':
       return requestAlias;
     case 'kms:resourcealiases':
-      return key?.aliasNames;
+      return key?.aliasNames();
     case 'kms:calleraccount':
     case 'aws:principalaccount':
       return principal.accountId;

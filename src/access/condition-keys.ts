@@ -38,8 +38,8 @@ const KEYS: ReadonlyMap<string, ConditionKey> = new Map(
     key('kms:MultiRegion', 'bool'),
     key('kms:MultiRegionKeyType', 'string'),
     key('kms:RequestAlias', 'string', { perRequest: true }),
-    // Aliases come and go without a new version of the key.
-    key('kms:ResourceAliases', 'string', { perRequest: true, multivalued: true }),
+    // A key is read anew when its aliases change.
+    key('kms:ResourceAliases', 'string', { multivalued: true }),
     key('kms:CallerAccount', 'string'),
     key('kms:ViaService', 'string'),
     key('kms:GranteePrincipal', 'string', { perRequest: true }),

@@ -1,3 +1,4 @@
+import { shortened } from '../errors.ts';
 import { readCondition } from './condition.ts';
 import { elementsOf, listOf, textsOf } from './policy-elements.ts';
 import { readPrincipals } from './policy-principals.ts';
@@ -48,7 +49,7 @@ export function readPolicyDocument(document: unknown, kind: PolicyKind): readonl
     if (sids.has(sid)) throw has('a duplicate Sid', sid);
     // Terraform writes an empty Sid where it has none.
     if (sid !== '') sids.add(sid);
-    return readStatement(statement, sid || `statement ${index + 1}`, kind, version === '2012-10-17');
+    return readStatement(statement, shortened(sid) || `statement ${index + 1}`, kind, version === '2012-10-17');
   });
 }
 

@@ -1,6 +1,6 @@
 import { elementsOf, textsOf } from './policy-elements.ts';
 import { has, PolicyProblem } from './policy-problem.ts';
-import { isPrincipalArn, type Principal } from './principal.ts';
+import { isPrincipalArn, type Principal, withoutRolePath } from './principal.ts';
 
 /** The Principal or NotPrincipal of a statement. */
 export interface PolicyPrincipals {
@@ -8,7 +8,7 @@ export interface PolicyPrincipals {
   readonly negated: boolean;
   /** Whether `*` is among them. */
   readonly everyone: boolean;
-  /** The ARNs; of an account, its root's. */
+  /** The ARNs; of an account, its root's; of a role, without its path. */
   readonly arns: ReadonlySet<string>;
 }
 
@@ -33,7 +33,7 @@ export function readPrincipals(value: unknown, negated: boolean, partition: stri
 
 /** Whether an Allow is for a caller itself, not by way of its account; for the root of an account these are the same. */
 export function allowsCaller({ negated, everyone, arns }: PolicyPrincipals, principal: Principal): boolean {
-  const named = everyone || isAnyOf(principal.names, arns);
+  const named = everyone || isAnyOf(principal.pathless, arns);
   return negated ? !named && !arns.has(principal.accountArn) : named;
 }
 
@@ -51,13 +51,13 @@ export function allowsAccount({ negated, arns }: PolicyPrincipals, principal: Pr
 export function denies({ negated, everyone, arns }: PolicyPrincipals, principal: Principal): boolean {
   if (everyone) return !negated;
   const account = arns.has(principal.accountArn);
-  return negated ? !account || !areAllOf(principal.names, arns) : account || isAnyOf(principal.names, arns);
+  return negated ? !account || !areAllOf(principal.pathless, arns) : account || isAnyOf(principal.pathless, arns);
 }
 
 function arnOf(text: string, partition: string): string {
   if (/^\d{12}$/.test(text)) return `arn:${partition}:iam::${text}:root`;
   if (!isPrincipalArn(text) || !text.startsWith(`arn:${partition}:`)) throw invalidPrincipals();
-  return text;
+  return withoutRolePath(text);
 }
 
 /** AWS's text: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html */

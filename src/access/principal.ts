@@ -14,6 +14,11 @@ export interface Principal {
    * of its account, which stands for everybody there, is not among them, unless it is the root itself.
    */
   readonly names: readonly string[];
+  /**
+   * The same as `names`, with roles by their names alone: those are unique in an account whatever their paths, and the ARN
+   * of a session does not have the path.
+   */
+  readonly pathless: readonly string[];
   /** The ARN of the root of its account. */
   readonly accountArn: string;
   /** Identity policies; the root of an account has none, and needs none. */
@@ -26,6 +31,7 @@ export const NOBODY: Principal = Object.freeze({
   arn: '',
   accountId: '',
   names: [],
+  pathless: [],
   accountArn: '',
   policies: [],
   authentication: 'none',
@@ -57,10 +63,16 @@ export function principalOf(arn: string, policies: readonly Policy[], authentica
     arn,
     accountId,
     names: [arn, ...role],
+    pathless: [arn, ...role].map(withoutRolePath),
     accountArn: `arn:${partition}:iam::${accountId}:root`,
     policies,
     authentication,
   };
+}
+
+/** The ARN of a role without the path of the role; any other as it is. */
+export function withoutRolePath(arn: string): string {
+  return arn.replace(/:role\/.*\//, ':role/');
 }
 
 /** Whether a principal is the root of its account. */

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { arnOfClaim, type OidcIssuer } from './oidc-issuer.ts';
 import type { Policy } from './policy.ts';
-import { type Principal, principalOf } from './principal.ts';
+import { type Principal, principalOf, withoutRolePath } from './principal.ts';
 
 /** An access key of a principal, for requests that are signed. */
 export interface AccessKey {
@@ -31,8 +31,9 @@ export class Principals {
 
   /** No ARN, credential or issuer may be given twice. */
   constructor(entries: readonly PrincipalEntry[], issuers: readonly OidcIssuer[] = []) {
-    for (const { arn, policies, tokenDigests, tlsIdentities, accessKeys } of entries) {
-      this.#policies.set(arn, policies);
+    for (const { arn, policies } of entries) this.#policies.set(withoutRolePath(arn), policies);
+    for (const { arn, tokenDigests, tlsIdentities, accessKeys } of entries) {
+      const policies = this.policiesOf(arn) ?? [];
       const [byToken, byTls, bySignature] = (['bearer', 'tls', 'sigv4'] as const).map((authentication) =>
         Object.freeze(principalOf(arn, policies, authentication)),
       ) as [Principal, Principal, Principal];
@@ -63,9 +64,10 @@ export class Principals {
     return this.#accessKeys.get(id);
   }
 
-  /** The identity policies of a principal that is listed; `undefined` of one that is not. */
+  /** The identity policies of a principal that is listed, with those of a session's role; `undefined` when neither is. */
   policiesOf(arn: string): readonly Policy[] | undefined {
-    return this.#policies.get(arn);
+    const listed = principalOf(arn, [], 'none').pathless.filter((name) => this.#policies.has(name));
+    return listed.length === 0 ? undefined : listed.flatMap((name) => this.#policies.get(name) ?? []);
   }
 
   get hasIssuers(): boolean {
@@ -78,14 +80,11 @@ export class Principals {
 
   /**
    * Whom an issuer means by the value of its claim; `undefined` when nobody. Its policies are those of the listed
-   * principal of this ARN, or of its role, and otherwise the issuer's.
+   * principal of this ARN and of its role, and otherwise the issuer's.
    */
   byClaim(issuer: OidcIssuer, value: string): Principal | undefined {
     const arn = arnOfClaim(issuer, value);
     if (arn === undefined) return undefined;
-    const { names } = principalOf(arn, [], 'jwt');
-    const listed = names.find((name) => this.#policies.has(name));
-    const policies = listed === undefined ? issuer.policies : this.#policies.get(listed)!;
-    return Object.freeze(principalOf(arn, policies, 'jwt'));
+    return Object.freeze(principalOf(arn, this.policiesOf(arn) ?? issuer.policies, 'jwt'));
   }
 }

@@ -14,6 +14,9 @@ import { digestOfToken, readToken, type TokenClaims } from './grant-token.ts';
 /** How many grants are read at once. */
 const PAGE = 1_000;
 
+/** Reads what is not at hand; not begun before it is waited for, since a failure that nobody waits for ends the process. */
+type Read = () => Promise<unknown>;
+
 /** The grants that callers use, at hand without a look at the store for as long as that is safe. */
 export class GrantBook implements Grants {
   readonly #paths: GrantPaths;
@@ -63,49 +66,56 @@ export class GrantBook implements Grants {
   allowing(question: GrantQuestion): AllowingGrant | undefined | Promise<void> {
     const operation = grantOperationOf(question.operation);
     if (operation === undefined) return undefined;
-    const { principal } = question;
-    const reads: Promise<unknown>[] = [];
-    const ofCaller =
-      this.#find(question, operation, principal.names, reads) ??
-      this.#findByToken(question, operation, principal.names, reads);
-    if (ofCaller !== undefined) return { ...partOf(ofCaller), toAccount: false };
-    const account = [principal.accountArn];
-    const ofAccount =
-      this.#find(question, operation, account, reads) ?? this.#findByToken(question, operation, account, reads);
-    // One to the caller itself may still be found.
-    if (reads.length > 0) return Promise.all(reads).then(() => undefined);
-    return ofAccount && { ...partOf(ofAccount), toAccount: true };
+    const reads: Read[] = [];
+    const sufficient = this.#search(question, operation, reads);
+    if (sufficient !== undefined) return { grantId: sufficient.grantId, sufficient: true };
+    // One that suffices may still be found.
+    if (reads.length > 0) return Promise.all(reads.map((read) => read())).then(() => undefined);
+    const other = this.#search({ ...question, suffices: () => true }, operation, reads);
+    return other && { grantId: other.grantId, sufficient: false };
   }
 
   requireGenuine(tokens: readonly string[]): void {
     for (const token of tokens) readToken(this.#tokenKey, token);
   }
 
-  /** @param reads gets what has to be read first */
+  /**
+   * Looks for a grant to the caller itself or to its account.
+   *
+   * @param reads gets what has to be read first
+   */
+  #search(question: GrantQuestion, operation: GrantOperation, reads: Read[]): Grant | undefined {
+    const { names, accountArn } = question.principal;
+    const grantees = [...names, accountArn];
+    return this.#find(question, operation, grantees, reads) ?? this.#findByToken(question, operation, grantees, reads);
+  }
+
   #find(
-    { keyId, covers }: GrantQuestion,
+    { keyId, suffices, covers }: GrantQuestion,
     operation: GrantOperation,
     granteePrincipals: readonly string[],
-    reads: Promise<unknown>[],
+    reads: Read[],
   ): Grant | undefined {
     const now = this.#clock.now();
     for (const grantee of granteePrincipals) {
       const prefix = this.#paths.grantsTo(keyId, grantee);
       const byOperation = this.#toPrincipals.peek(prefix);
-      if (byOperation === undefined) reads.push(this.#toPrincipals.read(prefix));
+      if (byOperation === undefined) reads.push(() => this.#toPrincipals.read(prefix));
       const grant = byOperation
         ?.get(operation)
-        ?.find((each) => allows(each, operation, now, false) && (covers === undefined || covers(each)));
+        ?.find(
+          (each) => allows(each, operation, now, false) && suffices(each) && (covers === undefined || covers(each)),
+        );
       if (grant !== undefined) return grant;
     }
     return undefined;
   }
 
   #findByToken(
-    { keyId, tokens, covers }: GrantQuestion,
+    { keyId, tokens, suffices, covers }: GrantQuestion,
     operation: GrantOperation,
     granteePrincipals: readonly string[],
-    reads: Promise<unknown>[],
+    reads: Read[],
   ): Grant | undefined {
     const now = this.#clock.now();
     for (const token of tokens) {
@@ -117,25 +127,22 @@ export class GrantBook implements Grants {
         grant !== undefined &&
         granteePrincipals.includes(grant.granteePrincipal) &&
         allows(grant, operation, now, true) &&
+        suffices(grant) &&
         (covers === undefined || covers(grant));
       if (fits) return grant;
     }
     return undefined;
   }
 
-  #grantOf(token: string, { keyId, grantId }: TokenClaims, reads: Promise<unknown>[]): Grant | undefined {
+  #grantOf(token: string, { keyId, grantId }: TokenClaims, reads: Read[]): Grant | undefined {
     const tokenPath = this.#paths.token(keyId, grantId, digestOfToken(token));
     const grantPath = this.#paths.grant(keyId, grantId);
     const state = this.#tokens.peek(tokenPath);
     const found = this.#grants.peek(grantPath);
-    if (state === undefined) reads.push(this.#tokens.read(tokenPath));
-    if (found === undefined) reads.push(this.#grants.read(grantPath));
+    if (state === undefined) reads.push(() => this.#tokens.read(tokenPath));
+    if (found === undefined) reads.push(() => this.#grants.read(grantPath));
     return state?.issued === true ? found?.grant : undefined;
   }
-}
-
-function partOf({ grantId, issuingAccount }: Grant): Pick<Grant, 'grantId' | 'issuingAccount'> {
-  return { grantId, issuingAccount };
 }
 
 /** The grants under a prefix, by what they allow; a damaged one allows nothing. */
@@ -144,10 +151,12 @@ async function loadGrantsTo(records: Records, prefix: string): Promise<ReadonlyM
   for (let after = ''; ;) {
     const found = await records.list(GrantSchema, prefix, after, PAGE);
     for (const { message } of found) {
-      for (const operation of message?.operations ?? []) {
+      // One that can never allow anything is not worth remembering.
+      if (message === undefined || message.sourceArn !== '') continue;
+      for (const operation of message.operations) {
         const grants = byOperation.get(operation);
-        if (grants === undefined) byOperation.set(operation, [message!]);
-        else grants.push(message!);
+        if (grants === undefined) byOperation.set(operation, [message]);
+        else grants.push(message);
       }
     }
     if (found.length < PAGE) return byOperation;

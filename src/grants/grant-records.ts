@@ -51,7 +51,7 @@ export class GrantRecords {
       [GrantCountSchema, this.#paths.count(keyId)],
       [GrantSchema, this.#paths.grantTo(keyId, granteePrincipal, grantId)],
       [RetirableGrantSchema, this.#paths.retirable(retiringPrincipal, keyId, grantId)],
-      [NamedGrantSchema, this.#paths.named(keyId, digestOf(grant.message))],
+      [NamedGrantSchema, this.#paths.named(keyId, digestOf(grant.message, grant.message.issuingAccount))],
     ]);
     const expiring = expiry === undefined ? undefined : await this.#records.get(ExpiringGrantSchema, expiry);
     const tokens = await this.#records.listPaths(this.#paths.tokens(keyId, grantId), '', TOKENS_AT_ONCE);
@@ -73,7 +73,7 @@ export class GrantRecords {
    * @throws KmsError LimitExceededException when the key has 50,000
    */
   async additions(keyId: string, grantId: string, terms: GrantTerms, issuingAccount: string): Promise<Change[]> {
-    const namedPath = this.#paths.named(keyId, digestOf(terms));
+    const namedPath = this.#paths.named(keyId, digestOf(terms, issuingAccount));
     const [count, named] = await this.#records.getMany([
       [GrantCountSchema, this.#paths.count(keyId)],
       [NamedGrantSchema, namedPath],
@@ -122,9 +122,9 @@ export class GrantRecords {
   }
 
   /** The grant that was made for the same named request, if it is there still. */
-  async named(keyId: string, terms: GrantTerms): Promise<GrantEntry | undefined> {
+  async named(keyId: string, terms: GrantTerms, issuingAccount: string): Promise<GrantEntry | undefined> {
     if (terms.name === '') return undefined;
-    const named = await this.#records.get(NamedGrantSchema, this.#paths.named(keyId, digestOf(terms)));
+    const named = await this.#records.get(NamedGrantSchema, this.#paths.named(keyId, digestOf(terms, issuingAccount)));
     if (named === undefined) return undefined;
     return await this.get(keyId, named.message.grantId);
   }
@@ -135,11 +135,14 @@ export function isGrantId(text: string): boolean {
   return /^[0-9a-f]{64}$/.test(text);
 }
 
-/** Everything that is asked for: what is the same twice under one name is one grant. */
-function digestOf({ name, granteePrincipal, retiringPrincipal, operations, sourceArn, expiresAt }: GrantTerms): string {
+/** Everything that is asked for, and by whom: what is the same twice under one name is one grant. */
+function digestOf(
+  { name, granteePrincipal, retiringPrincipal, operations, sourceArn, expiresAt }: GrantTerms,
+  issuingAccount: string,
+): string {
   const expiry = expiresAt && timestampDate(expiresAt).toISOString();
   return hash(
     'sha256',
-    JSON.stringify([name, granteePrincipal, retiringPrincipal, operations, sourceArn, expiry ?? null]),
+    JSON.stringify([issuingAccount, name, granteePrincipal, retiringPrincipal, operations, sourceArn, expiry ?? null]),
   );
 }

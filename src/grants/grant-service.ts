@@ -73,7 +73,7 @@ export class GrantService {
       requireUsable(key.message.keyState, key.protection.arn);
       const { keyId } = key.message;
       const parent = await this.#parent(keyId, call);
-      const existing = await this.#grants.named(keyId, terms);
+      const existing = await this.#grants.named(keyId, terms, call.principal.accountId);
       const grantId = existing?.message.grantId ?? randomBytes(32).toString('hex');
       const changes =
         existing === undefined
@@ -100,7 +100,7 @@ export class GrantService {
   async listGrants(request: ListGrantsRequest, call: Call) {
     const { granteePrincipal, grantId } = request;
     requirePrincipal(granteePrincipal);
-    const { keyId } = (await this.#keys.byId(request.keyId!, call)).message;
+    const { keyId } = (await this.#keys.byId(request.keyId!, call, { values: NOT_FOR_SERVICES })).message;
     const limit = Math.min(request.limit ?? 50, PAGE);
     const after = nameOfMarker(request.marker, isGrantId);
     const prefix =
@@ -160,7 +160,7 @@ export class GrantService {
 
   async revokeGrant(request: RevokeGrantRequest, call: Call) {
     await this.#remove(request.grantId!, request.dryRun, call, async () => ({
-      key: await this.#keys.byId(request.keyId!, call),
+      key: await this.#keys.byId(request.keyId!, call, { values: NOT_FOR_SERVICES }),
       absence: grantNotFound,
       authorize() {},
     }));
@@ -189,7 +189,7 @@ export class GrantService {
       }
       authorize(grant);
       if (dryRun) throw dryRunError(call);
-      await this.#records.commit(await this.#grants.removals(grant), 'takes away');
+      await this.#records.commit([keepRecord(key), ...(await this.#grants.removals(grant))], 'takes away');
     });
   }
 
@@ -225,6 +225,9 @@ function grantNotFound(): KmsError {
   return new KmsError('NotFoundException');
 }
 
+/** No AWS service calls here. */
+const NOT_FOR_SERVICES: ConditionValues = { 'kms:grantisforawsresource': ['false'] };
+
 /** What conditions may look at. */
 function valuesOf({ granteePrincipal, retiringPrincipal, operations, sourceArn }: GrantTerms): ConditionValues {
   return {
@@ -232,7 +235,7 @@ function valuesOf({ granteePrincipal, retiringPrincipal, operations, sourceArn }
     ...(retiringPrincipal !== '' && { 'kms:retiringprincipal': [retiringPrincipal] }),
     'kms:grantoperations': operations.map(awsNameOf),
     ...(sourceArn !== '' && { 'kms:grantconstraintsourcearn': [sourceArn] }),
-    'kms:grantisforawsresource': ['false'],
+    ...NOT_FOR_SERVICES,
   };
 }
 

@@ -18,7 +18,7 @@ import { algorithmOfKeySpec } from './algorithms.ts';
 import { exists, requireChangeable } from './key.ts';
 import { withAlias, withoutAlias } from './key-aliases.ts';
 import type { KeyPaths } from './key-paths.ts';
-import type { FoundKey, KeyEntry, KeyReader } from './key-reader.ts';
+import type { KeyEntry, KeyReader } from './key-reader.ts';
 import { aliasNotFound } from './key-reference.ts';
 import { markerAfter, nameOfMarker, pageOf } from './marker.ts';
 
@@ -78,8 +78,8 @@ export class AliasService {
           }),
           withAlias(this.#paths.keyAliases(keyId), aliases, aliasName),
         ],
-        // Whoever deleted an alias of this name may be waiting still.
-        alias === undefined && !looksAtAliases(key) ? 'adds' : 'takes away',
+        // Conditions on the aliases of a key may make of another one a reason to deny.
+        'takes away',
       );
       return {};
     });
@@ -113,6 +113,7 @@ export class AliasService {
       await this.#records.commit(
         [
           keepRecord(target),
+          ...(from === to ? [] : [keepRecord(source)]),
           replaceRecord(alias, AliasSchema, moved),
           ...(from === to
             ? []
@@ -139,7 +140,7 @@ export class AliasService {
         throw this.#notFound(aliasName);
       }
       const { targetKeyId } = alias.message;
-      await this.#keys.byId(targetKeyId, call);
+      await this.#keys.requireAllowed(targetKeyId, call);
       const aliases = await this.#records.get(KeyAliasesSchema, this.#paths.keyAliases(targetKeyId));
       const removal = withoutAlias(aliases, aliasName);
       const deleted = replaceRecord(alias, AliasSchema, { ...alias.message, deleted: true });
@@ -193,11 +194,6 @@ export class AliasService {
   #notFound(aliasName: string): KmsError {
     return aliasNotFound(aliasArn(this.#deployment, aliasName));
   }
-}
-
-/** Whether the policy of a key makes a difference of its aliases, so that another one may take something away. */
-function looksAtAliases({ protection }: FoundKey): boolean {
-  return protection.policy.conditionKeys.has('kms:resourcealiases');
 }
 
 function requireSameKeySpec(aliasName: string, source: KeyEntry, target: KeyEntry): void {

@@ -1,12 +1,32 @@
 import { KmsError } from '../errors.ts';
 import { KeyAliasesSchema } from '../gen/hmacd/store/v1/records_pb.ts';
-import { type Change, type Entry, putRecord, removeRecord, replaceRecord } from '../records/records.ts';
+import { type Change, type Entry, putRecord, type Records, removeRecord, replaceRecord } from '../records/records.ts';
+import type { KeyPaths } from './key-paths.ts';
 
 /** The most aliases of a key: https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html */
 const LIMIT = 50;
 
 /** The record of the names of a key's aliases. */
 export type KeyAliasesEntry = Entry<typeof KeyAliasesSchema>;
+
+/**
+ * Reads the names of a key's aliases.
+ *
+ * @returns what tells them; it throws when their record is damaged, so that this costs only who asks
+ */
+export async function readAliasNames(
+  records: Records,
+  paths: KeyPaths,
+  keyId: string,
+): Promise<() => readonly string[]> {
+  const [found] = await records.find(KeyAliasesSchema, [paths.keyAliases(keyId)]);
+  if (found === undefined) return () => [];
+  const { path, message } = found;
+  return () => {
+    if (message === undefined) throw new Error(`the record at ${path} is damaged`);
+    return message.aliasNames;
+  };
+}
 
 /**
  * Adds a name to those of a key.

@@ -5,7 +5,7 @@ import { foreignAccountDenied } from '../access/access-denied.ts';
 import type { Authorizer, ProtectedKey } from '../access/authorizer.ts';
 import type { Call } from '../access/call.ts';
 import type { Clock } from '../clock.ts';
-import { AliasSchema, KeyAliasesSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
+import { AliasSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import type { KmsError } from '../errors.ts';
 import type { KeyState } from '../gen/hmacd/v1/key_pb.ts';
 import type { ChangeFollower } from '../records/change-follower.ts';
@@ -15,6 +15,7 @@ import type { Records } from '../records/records.ts';
 import { isAliasName } from './alias-name.ts';
 import { algorithmOfKeySpec, type HmacAlgorithm } from './algorithms.ts';
 import { aliasIn } from './alias.ts';
+import { readAliasNames } from './key-aliases.ts';
 import { exists } from './key.ts';
 import type { KeyPaths } from './key-paths.ts';
 import { aliasNotFound, keyNotFound, parseKeyReference } from './key-reference.ts';
@@ -156,16 +157,16 @@ async function loadKey(
   paths: KeyPaths,
   path: string,
 ): Promise<CachedKey | undefined> {
-  const [entry, aliases] = await records.getMany([
-    [KeySchema, path],
-    [KeyAliasesSchema, paths.keyAliases(paths.keyIdOf(path))],
+  const [entry, aliasNames] = await Promise.all([
+    records.get(KeySchema, path),
+    readAliasNames(records, paths, paths.keyIdOf(path)),
   ]);
   if (entry === undefined) return undefined;
   const { keySpec, keyState, deletionDate, material } = entry.message;
   const algorithm = algorithmOfKeySpec(keySpec);
   if (algorithm === undefined) throw new Error(`the record at ${path} is of a key spec that is not for HMACs`);
   return {
-    ...policies.protect(entry.message, aliases?.message.aliasNames ?? []),
+    ...policies.protect(entry.message, aliasNames),
     keyState,
     deletionDate,
     algorithm,

@@ -4,10 +4,11 @@ import type { Call } from '../access/call.ts';
 import { aliasArn, type Deployment, keyArn } from '../arn.ts';
 import type { Clock } from '../clock.ts';
 import { KmsError } from '../errors.ts';
-import { AliasSchema, KeyAliasesSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
+import { AliasSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import type { Entry, Records } from '../records/records.ts';
 import { aliasIn } from './alias.ts';
 import { isAliasName } from './alias-name.ts';
+import { readAliasNames } from './key-aliases.ts';
 import { exists } from './key.ts';
 import type { KeyPaths } from './key-paths.ts';
 import { aliasNotFound, keyNotFound, parseKeyReference } from './key-reference.ts';
@@ -55,7 +56,7 @@ export class KeyReader {
    *   InvalidGrantTokenException
    */
   async byId(reference: string, call: Call, wish?: Wish): Promise<FoundKey> {
-    this.#authorizer.requireGenuine(wish?.grantTokens ?? []);
+    this.#authorizer.screen(call, wish?.grantTokens);
     const found = await this.find(reference, call);
     await this.#authorizer.authorized(call, found.protection, wish);
     return found;
@@ -65,7 +66,7 @@ export class KeyReader {
   async byAnyName(reference: string, call: Call, wish: Wish): Promise<FoundKey> {
     const parsed = parseKeyReference(reference, this.#deployment);
     if (parsed.kind !== 'alias') return await this.byId(reference, call, wish);
-    this.#authorizer.requireGenuine(wish.grantTokens ?? []);
+    this.#authorizer.screen(call, wish.grantTokens);
     const notFound = () => aliasNotFound(aliasArn(this.#deployment, parsed.aliasName));
     if (!isAliasName(parsed.aliasName)) throw this.#absence(call, notFound);
     const alias = aliasIn(await this.#records.get(AliasSchema, this.#paths.alias(parsed.aliasName)));
@@ -86,6 +87,22 @@ export class KeyReader {
   }
 
   /**
+   * Demands that the caller may do with a key what it calls for, also where the key's record is damaged: its policy is
+   * lost with it then, and identity policies decide.
+   *
+   * @throws KmsError AccessDeniedException
+   */
+  async requireAllowed(keyId: string, call: Call): Promise<void> {
+    const [key] = await this.#records.find(KeySchema, [this.#paths.key(keyId)]);
+    if (key === undefined || key.message !== undefined) {
+      await this.byId(keyId, call);
+    } else {
+      call.keyArn = keyArn(this.#deployment, keyId);
+      this.#authorizer.authorizeByIdentity(call, call.keyArn);
+    }
+  }
+
+  /**
    * The key IDs of the keys that are no more, and whose records and aliases are still to be swept away: mostly none. A
    * list leaves them out.
    */
@@ -103,12 +120,12 @@ export class KeyReader {
 
   async #read(keyId: string, call: Call, notFound: () => KmsError): Promise<FoundKey> {
     call.keyArn = keyArn(this.#deployment, keyId);
-    const [entry, aliases] = await this.#records.getMany([
-      [KeySchema, this.#paths.key(keyId)],
-      [KeyAliasesSchema, this.#paths.keyAliases(keyId)],
+    const [entry, aliasNames] = await Promise.all([
+      this.#records.get(KeySchema, this.#paths.key(keyId)),
+      readAliasNames(this.#records, this.#paths, keyId),
     ]);
     if (entry !== undefined && exists(entry.message, this.#clock.now())) {
-      return { ...entry, protection: this.#policies.protect(entry.message, aliases?.message.aliasNames ?? []) };
+      return { ...entry, protection: this.#policies.protect(entry.message, aliasNames) };
     }
     call.keyArn = undefined;
     throw this.#absence(call, notFound);

@@ -69,13 +69,13 @@ export class KeyService {
 
   async createKey(request: CreateKeyRequest, call: Call) {
     const bypass = request.bypassPolicyLockoutSafetyCheck ?? false;
-    this.#authorizer.authorizeByIdentity(call, undefined, bypassValues(bypass));
+    this.#authorizer.authorizeByIdentity(call, undefined, { ...bypassValues(bypass), ...specValues(request) });
     const algorithm = requireHmacKey(request);
     const keyId = randomUUID();
     const policy = request.policy ?? '';
     const description = request.description ?? '';
     const key = newKey({ keyId, algorithm, description, policy }, this.#clock.now());
-    if (request.policy !== undefined) this.#requirePolicy(key, [], bypass, call);
+    if (request.policy !== undefined) this.#requirePolicy(key, () => [], bypass, call);
     await this.#records.commit([createRecord(this.#paths.key(keyId), KeySchema, key)], 'adds');
     call.keyArn = keyArn(this.#deployment, keyId);
     return { keyMetadata: describe(key, this.#deployment) };
@@ -189,12 +189,12 @@ export class KeyService {
    *
    * @throws KmsError LimitExceededException, MalformedPolicyDocumentException
    */
-  #requirePolicy(key: Key, aliasNames: readonly string[], bypass: boolean, call: Call): void {
+  #requirePolicy(key: Key, aliasNames: () => readonly string[], bypass: boolean, call: Call): void {
     if (Buffer.byteLength(key.policy) > LONGEST_POLICY) {
       throw new KmsError('LimitExceededException', `The key policy is longer than ${LONGEST_POLICY} bytes.`);
     }
     const protection = this.#policies.protect(key, aliasNames);
-    if (!bypass && !this.#authorizer.wouldAllow('PutKeyPolicy', call, protection)) {
+    if (!bypass && !this.#authorizer.wouldAllow('PutKeyPolicy', call, protection, bypassValues(bypass))) {
       throw new KmsError(
         'MalformedPolicyDocumentException',
         'The new key policy will not allow you to update the key policy in the future.',
@@ -269,6 +269,21 @@ function requirePolicyName(policyName: string | undefined): void {
   if (policyName !== undefined && policyName !== POLICY_NAME) {
     throw new KmsError('NotFoundException', 'No such policy exists');
   }
+}
+
+/** What is asked for in a key that there is not yet. */
+function specValues({ keySpec, keyUsage, origin, multiRegion }: CreateKeyRequest): ConditionValues {
+  return {
+    'kms:keyspec': [nameOf(KeySpec, keySpec) ?? 'SYMMETRIC_DEFAULT'],
+    'kms:keyusage': [nameOf(KeyUsage, keyUsage) ?? 'ENCRYPT_DECRYPT'],
+    'kms:keyorigin': [nameOf(Origin, origin) ?? 'AWS_KMS'],
+    'kms:multiregion': [String(multiRegion ?? false)],
+  };
+}
+
+/** AWS's name of an enum's value; `undefined` of the one for none. */
+function nameOf(names: Readonly<Record<string, number>>, value: number): string | undefined {
+  return value === 0 ? undefined : Object.keys(names).find((name) => names[name] === value);
 }
 
 function bypassValues(bypass: boolean): ConditionValues {

@@ -26,7 +26,7 @@ export class KeyPolicies {
   }
 
   /** What decides who may use a key. */
-  protect(key: Key, aliasNames: readonly string[]): ProtectedKey {
+  protect(key: Key, aliasNames: () => readonly string[]): ProtectedKey {
     return {
       keyId: key.keyId,
       arn: keyArn(this.#deployment, key.keyId),

@@ -47,7 +47,7 @@ export class MacService {
   #withKey<T>(request: GenerateMacRequest | VerifyMacRequest, call: Call, act: (key: CachedKey) => T): T | Promise<T> {
     const algorithm = algorithmOf(request.macAlgorithm);
     call.macAlgorithm = algorithm?.name;
-    this.#authorizer.requireGenuine(request.grantTokens);
+    this.#authorizer.screen(call, request.grantTokens);
     const use = ({ key, requestAlias }: ResolvedKey): T | Promise<T> => {
       call.keyArn = key.arn;
       const pending = this.#authorizer.authorize(call, key, { grantTokens: request.grantTokens, requestAlias });

@@ -49,7 +49,7 @@ export interface Status {
 /** The status of a failure: its exception travels as the reason of an ErrorInfo, its fields as a BadRequest. */
 export function statusOf({ error, call }: CallFailure): Status {
   const metadata: Record<string, string> = { exception: error.exception };
-  if (call.keyArn !== undefined) metadata['keyArn'] = call.keyArn;
+  if (call.keyArn !== undefined && error.tellsKey) metadata['keyArn'] = call.keyArn;
   if (error.decision !== undefined) metadata['decidedBy'] = error.decision;
   const details: Detail[] = [
     detail(ErrorInfoSchema, { reason: reasonOf(error.exception), domain: 'hmacd', metadata }),

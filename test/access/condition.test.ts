@@ -400,6 +400,7 @@ describe('the condition keys', () => {
       'kms:KeyOrigin',
       'kms:MultiRegion',
       'kms:MultiRegionKeyType',
+      'kms:ResourceAliases',
       'kms:CallerAccount',
       'kms:ViaService',
       'aws:PrincipalArn',

@@ -82,7 +82,7 @@ describe('a principals file', () => {
     expect(principals.byBearerToken(digest('third'))).toBeUndefined();
     expect(principals.byTlsIdentity('example')).toBeUndefined();
     expect(principals.accessKey('__proto__')).toBeUndefined();
-    expect(principals.policiesOf('arn')).toBeUndefined();
+    expect(principals.policiesOf(`${ORDERS}-2`)).toBeUndefined();
   });
 
   it('tells whom the claims of an issuer mean', () => {

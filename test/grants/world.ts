@@ -28,6 +28,13 @@ const PEOPLE = {
   stranger: [`arn:aws:iam::${ACCOUNT}:role/stranger`, []],
   generator: [`arn:aws:iam::${ACCOUNT}:role/generator`, [statement('Allow', 'kms:GenerateMac')]],
   denied: [`arn:aws:iam::${ACCOUNT}:role/denied`, [statement('Deny', 'kms:GenerateMac')]],
+  without224: [
+    `arn:aws:iam::${ACCOUNT}:role/without-224`,
+    [
+      ...everything,
+      { ...statement('Deny', 'kms:CreateKey'), Condition: { StringEquals: { 'kms:KeySpec': 'HMAC_224' } } },
+    ],
+  ],
   partner: [`arn:aws:iam::${OTHER_ACCOUNT}:role/partner`, everything],
   partnerWithout: [`arn:aws:iam::${OTHER_ACCOUNT}:role/without`, []],
   partnerRoot: [`arn:aws:iam::${OTHER_ACCOUNT}:root`, []],

@@ -116,16 +116,15 @@ export function switchedOff(otherKeyId: string): Readonly<Record<string, Sabotag
     },
     'grants to an account leave it to identity policies': {
       grants: (book) =>
-        withAllowing(book, async (question) => {
-          const found = await firstOf([question], book);
-          return found && { ...found, toAccount: false };
-        }),
+        withAllowing(book, async (question) => await firstOf([{ ...question, suffices: () => true }], book)),
     },
     'grants to an account allow': {
       grants: (book) =>
         withAllowing(book, async (question) => {
-          const found = await firstOf([question], book);
-          return found?.toAccount === true ? undefined : found;
+          const { accountArn } = question.principal;
+          const suffices: typeof question.suffices = (grant) =>
+            grant.granteePrincipal !== accountArn && question.suffices(grant);
+          return await firstOf([{ ...question, suffices }], book);
         }),
     },
     "another caller's token adds nothing": {
