@@ -149,14 +149,6 @@ export class Authorizer {
     if (grantTokens.length > 0 && !this.isAtHome(call)) this.#grants.requireGenuine(grantTokens);
   }
 
-  /** Like `authorize`, for an operation that can wait for grants and reads the key from the store. */
-  async authorized(call: Call, key: ProtectedKey, wish?: Wish): Promise<void> {
-    for (let pending = this.authorize(call, key, wish); pending !== undefined;) {
-      await pending;
-      pending = this.authorize(call, key, wish);
-    }
-  }
-
   /**
    * Lets a call go on with something that has no policy of its own, and that only this account's callers have.
    *

@@ -140,11 +140,11 @@ export class AliasService {
         throw this.#notFound(aliasName);
       }
       const { targetKeyId } = alias.message;
-      await this.#keys.requireAllowed(targetKeyId, call);
+      const key = await this.#keys.requireAllowed(targetKeyId, call);
       const aliases = await this.#records.get(KeyAliasesSchema, this.#paths.keyAliases(targetKeyId));
       const removal = withoutAlias(aliases, aliasName);
       const deleted = replaceRecord(alias, AliasSchema, { ...alias.message, deleted: true });
-      await this.#records.commit([deleted, ...(removal === undefined ? [] : [removal])], 'takes away');
+      await this.#records.commit([keepRecord(key), deleted, ...(removal === undefined ? [] : [removal])], 'takes away');
     });
     // Now it is gone everywhere, and the name is free without a wait.
     await this.#records.untilUncontended(async () => {

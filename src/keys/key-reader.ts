@@ -5,7 +5,7 @@ import { aliasArn, type Deployment, keyArn } from '../arn.ts';
 import type { Clock } from '../clock.ts';
 import { KmsError } from '../errors.ts';
 import { AliasSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
-import type { Entry, Records } from '../records/records.ts';
+import type { Entry, Found, Records } from '../records/records.ts';
 import { aliasIn } from './alias.ts';
 import { isAliasName } from './alias-name.ts';
 import { readAliasNames } from './key-aliases.ts';
@@ -57,9 +57,7 @@ export class KeyReader {
    */
   async byId(reference: string, call: Call, wish?: Wish): Promise<FoundKey> {
     this.#authorizer.screen(call, wish?.grantTokens);
-    const found = await this.find(reference, call);
-    await this.#authorizer.authorized(call, found.protection, wish);
-    return found;
+    return await this.#allowed(() => this.find(reference, call), call, wish);
   }
 
   /** The key that a key ID, key ARN, alias name or alias ARN names; otherwise like `byId`. */
@@ -71,9 +69,8 @@ export class KeyReader {
     if (!isAliasName(parsed.aliasName)) throw this.#absence(call, notFound);
     const alias = aliasIn(await this.#records.get(AliasSchema, this.#paths.alias(parsed.aliasName)));
     if (alias === undefined) throw this.#absence(call, notFound);
-    const found = await this.#read(alias.message.targetKeyId, call, notFound);
-    await this.#authorizer.authorized(call, found.protection, { ...wish, requestAlias: parsed.aliasName });
-    return found;
+    const read = (): Promise<FoundKey> => this.#read(alias.message.targetKeyId, call, notFound);
+    return await this.#allowed(read, call, { ...wish, requestAlias: parsed.aliasName });
   }
 
   /** The key that a key ID or key ARN names, whatever the caller may do with it; throws what `byId` throws. */
@@ -90,16 +87,15 @@ export class KeyReader {
    * Demands that the caller may do with a key what it calls for, also where the key's record is damaged: its policy is
    * lost with it then, and identity policies decide.
    *
+   * @returns the record that decided
    * @throws KmsError AccessDeniedException
    */
-  async requireAllowed(keyId: string, call: Call): Promise<void> {
+  async requireAllowed(keyId: string, call: Call): Promise<Found> {
     const [key] = await this.#records.find(KeySchema, [this.#paths.key(keyId)]);
-    if (key === undefined || key.message !== undefined) {
-      await this.byId(keyId, call);
-    } else {
-      call.keyArn = keyArn(this.#deployment, keyId);
-      this.#authorizer.authorizeByIdentity(call, call.keyArn);
-    }
+    if (key === undefined || key.message !== undefined) return await this.byId(keyId, call);
+    call.keyArn = keyArn(this.#deployment, keyId);
+    this.#authorizer.authorizeByIdentity(call, call.keyArn);
+    return key;
   }
 
   /**
@@ -115,6 +111,16 @@ export class KeyReader {
       for (const { path } of ended) keyIds.add(this.#paths.keyIdOfPendingDeletion(path));
       if (ended.length < ENDED_PAGE) return keyIds;
       after = ended.at(-1)!.path;
+    }
+  }
+
+  /** Reads a key until what the caller may do with it is known; while grants are read, the key may change. */
+  async #allowed(read: () => Promise<FoundKey>, call: Call, wish: Wish | undefined): Promise<FoundKey> {
+    for (;;) {
+      const found = await read();
+      const pending = this.#authorizer.authorize(call, found.protection, wish);
+      if (pending === undefined) return found;
+      await pending;
     }
   }
 
