@@ -200,7 +200,13 @@ export async function build(
     ),
   ];
   const deletion = open.adopt(
-    new KeyDeletion(records, paths, clock, (error) => log.error({ err: error }, 'a key could not be destroyed')),
+    new KeyDeletion(
+      records,
+      paths,
+      (keyId) => grantRecords.removeAll(keyId),
+      clock,
+      (error) => log.error({ err: error }, 'a key could not be destroyed'),
+    ),
     (opened) => opened.close(),
   );
   deletion.start();

@@ -7,7 +7,7 @@ import { unrecognizedClient } from './bearer.ts';
 import type { OidcIssuer } from './oidc-issuer.ts';
 import type { Principal } from './principal.ts';
 import type { Principals } from './principals.ts';
-import { IssuerUnavailableError, KEY_SET_MAX_AGE, RemoteKeySet } from './remote-key-set.ts';
+import { IssuerUnavailableError, RemoteKeySet } from './remote-key-set.ts';
 
 /** By how much the clock of an issuer may be off, in seconds. */
 const CLOCK_TOLERANCE = 60;
@@ -31,7 +31,8 @@ interface Verified {
  * audience and times must be right (`exp` has to be there). Times may be off by 60 seconds.
  *
  * A token that was verified is remembered, so that the calls after the first cost no signature: until it expires, until
- * the principals or the issuer's keys change, for 10 minutes at most. An issuer's keys at a URL are looked at as often.
+ * the principals or the issuer's keys change, and no longer than the keys are used that it was verified with: 10 minutes
+ * from when they were fetched.
  */
 export class JwtVerifier {
   readonly #clock: Clock;
@@ -79,7 +80,7 @@ export class JwtVerifier {
     const value = Object.hasOwn(payload, issuer.claim) ? payload[issuer.claim] : undefined;
     const principal = typeof value === 'string' ? principals.byClaim(issuer, value) : undefined;
     if (principal === undefined) throw unrecognizedClient();
-    const until = Math.min(payload.exp! * 1_000, this.#clock.now() + KEY_SET_MAX_AGE);
+    const until = Math.min(payload.exp! * 1_000, this.#freshUntil(issuer));
     if (era === this.#era) this.#remembered.set(digest, { principal, until });
     return principal;
   }
@@ -137,6 +138,12 @@ export class JwtVerifier {
     let local = this.#local.get(issuer);
     if (local === undefined) this.#local.set(issuer, (local = createLocalJWKSet(keys)));
     return local;
+  }
+
+  /** Until when the keys of an issuer that a token was verified with may be used; those of the file as long as it is. */
+  #freshUntil({ keys }: OidcIssuer): number {
+    const remote = keys instanceof URL ? this.#remote.get(keys.href) : undefined;
+    return remote?.freshUntil ?? Infinity;
   }
 
   #forget(): void {

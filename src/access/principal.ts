@@ -49,7 +49,7 @@ export function isPrincipalArn(text: string): boolean {
 /**
  * The principal of an ARN.
  *
- * The role of a session is found by its name alone, as the ARN of a session does not have the role's path.
+ * The ARN of a session does not have the path of its role; among its names, the role's is without it, too.
  *
  * @throws Error when the text is no ARN of a principal
  */

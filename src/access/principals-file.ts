@@ -6,7 +6,7 @@ import { codeOf } from '../system-error.ts';
 import { CheckedValue } from './checked-value.ts';
 import { type OidcIssuer, readOidcIssuer } from './oidc-issuer.ts';
 import { Policy } from './policy.ts';
-import { isPrincipalArn } from './principal.ts';
+import { isPrincipalArn, withoutRolePath } from './principal.ts';
 import { type PrincipalEntry, Principals } from './principals.ts';
 
 /** What a principals file and the files it names hold. */
@@ -70,7 +70,8 @@ class Reading {
       'policies',
     );
     const name = arn.text('the ARN of a user, a role, a session or the root of an account', isPrincipalArn);
-    this.#once('principal', name, arn);
+    // Names of roles are unique in an account, whatever their paths.
+    this.#once('principal', name && withoutRolePath(name), arn);
     if (name?.endsWith(':root') && policies.present) policies.problem('must not be there: a root needs none');
     return {
       arn: name ?? '',

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { arnOfClaim, type OidcIssuer } from './oidc-issuer.ts';
 import type { Policy } from './policy.ts';
-import { type Principal, principalOf, withoutRolePath } from './principal.ts';
+import { type Authentication, type Principal, principalOf, withoutRolePath } from './principal.ts';
 
 /** An access key of a principal, for requests that are signed. */
 export interface AccessKey {
@@ -27,15 +27,20 @@ export class Principals {
   readonly #byTlsIdentity = new Map<string, Principal>();
   readonly #accessKeys = new Map<string, AccessKey>();
   readonly #policies = new Map<string, readonly Policy[]>();
+  /** The ARNs of the listed roles, by the same without their paths. */
+  readonly #roles = new Map<string, string>();
   readonly #issuers: ReadonlyMap<string, OidcIssuer>;
 
   /** No ARN, credential or issuer may be given twice. */
   constructor(entries: readonly PrincipalEntry[], issuers: readonly OidcIssuer[] = []) {
-    for (const { arn, policies } of entries) this.#policies.set(withoutRolePath(arn), policies);
+    for (const { arn, policies } of entries) {
+      this.#policies.set(withoutRolePath(arn), policies);
+      if (arn.includes(':role/')) this.#roles.set(withoutRolePath(arn), arn);
+    }
     for (const { arn, tokenDigests, tlsIdentities, accessKeys } of entries) {
       const policies = this.policiesOf(arn) ?? [];
       const [byToken, byTls, bySignature] = (['bearer', 'tls', 'sigv4'] as const).map((authentication) =>
-        Object.freeze(principalOf(arn, policies, authentication)),
+        this.#principal(arn, policies, authentication),
       ) as [Principal, Principal, Principal];
       for (const digest of tokenDigests) this.#byToken.set(digest, byToken);
       for (const identity of tlsIdentities) this.#byTlsIdentity.set(identity, byTls);
@@ -85,6 +90,12 @@ export class Principals {
   byClaim(issuer: OidcIssuer, value: string): Principal | undefined {
     const arn = arnOfClaim(issuer, value);
     if (arn === undefined) return undefined;
-    return Object.freeze(principalOf(arn, this.policiesOf(arn) ?? issuer.policies, 'jwt'));
+    return this.#principal(arn, this.policiesOf(arn) ?? issuer.policies, 'jwt');
+  }
+
+  /** The principal of an ARN; the role of a session has the path that the file says it has. */
+  #principal(arn: string, policies: readonly Policy[], authentication: Authentication): Principal {
+    const principal = principalOf(arn, policies, authentication);
+    return Object.freeze({ ...principal, names: principal.names.map((name) => this.#roles.get(name) ?? name) });
   }
 }

@@ -29,6 +29,7 @@ export class RemoteKeySet {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #onChange: () => void;
+  #fetchedAt = -Infinity;
   #failedAt = -Infinity;
   #failing = false;
   #content: string | undefined;
@@ -46,11 +47,18 @@ export class RemoteKeySet {
     });
   }
 
+  /** The time until which the keys are used without being fetched anew. */
+  get freshUntil(): number {
+    return this.#fetchedAt + KEY_SET_MAX_AGE;
+  }
+
   async #fetch(...[url, options]: Parameters<FetchImplementation>): Promise<Response> {
     if (this.#clock.monotonic() - this.#failedAt < PAUSE)
       throw new IssuerUnavailableError('it did not answer just now');
+    const asked = this.#clock.now();
     try {
       const content = await fetched(url, options);
+      this.#fetchedAt = asked;
       if (this.#failing) this.#log.info(`${url} answers again`);
       this.#failing = false;
       if (this.#content !== undefined && content !== this.#content) this.#onChange();

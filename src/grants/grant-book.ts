@@ -1,18 +1,21 @@
 import type { KeyObject } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import type { AllowingGrant, GrantQuestion, Grants } from '../access/authorizer.ts';
 import type { Clock } from '../clock.ts';
 import { type Grant, GrantSchema, GrantTokenSchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import type { GrantOperation } from '../gen/hmacd/v1/grant_pb.ts';
 import type { ChangeFollower } from '../records/change-follower.ts';
 import { RecordCache } from '../records/record-cache.ts';
-import type { Records } from '../records/records.ts';
+import type { DamagedEntry, Records } from '../records/records.ts';
 import { allows } from './grant.ts';
 import { grantOperationOf } from './grant-operations.ts';
 import type { GrantPaths } from './grant-paths.ts';
+import type { GrantEntry } from './grant-records.ts';
 import { digestOfToken, readToken, type TokenClaims } from './grant-token.ts';
+import { GrantsToPrincipal } from './grants-to-principal.ts';
 
 /** How many grants are read at once. */
-const PAGE = 1_000;
+const PAGE = 200;
 
 /** Reads what is not at hand; not begun before it is waited for, since a failure that nobody waits for ends the process. */
 type Read = () => Promise<unknown>;
@@ -23,14 +26,15 @@ export class GrantBook implements Grants {
   readonly #tokenKey: KeyObject;
   readonly #tokenTtl: number;
   readonly #clock: Clock;
-  /** By the prefix of the grants of a key to a principal: by operation, so that one that allows it is found at once. */
-  readonly #toPrincipals: RecordCache<ReadonlyMap<GrantOperation, readonly Grant[]>>;
+  /** By the prefix of the grants of a key to a principal. */
+  readonly #toPrincipals: RecordCache<GrantsToPrincipal>;
   readonly #grants: RecordCache<{ readonly grant: Grant | undefined }>;
   readonly #tokens: RecordCache<{ readonly issued: boolean }>;
 
   /**
    * @param tokenTtl for how long a token is worth anything, in milliseconds; Infinity for as long as its grant
-   * @param capacity how many pairs of a key and a principal, and as many grants and tokens, to keep at hand
+   * @param capacity how many grants, by key and grantee, and how many grants and tokens that were named by tokens, to keep
+   *   at hand
    */
   constructor(
     records: Records,
@@ -45,12 +49,13 @@ export class GrantBook implements Grants {
     this.#tokenKey = tokenKey;
     this.#tokenTtl = tokenTtl;
     this.#clock = clock;
-    this.#toPrincipals = new RecordCache(
-      follower,
-      (prefix) => loadGrantsTo(records, prefix),
-      capacity,
-      (path) => paths.prefixOf(path),
-    );
+    this.#toPrincipals = new RecordCache(follower, (prefix, known) => loadGrantsTo(records, prefix, known), capacity, {
+      placeOf: (path) => paths.prefixOf(path),
+      // A grant that is added or taken back does not make those beside it be read again.
+      revise: (value, path) => (value.forget(path), true),
+      isWhole: ({ unread }) => unread.size === 0,
+      sizeOf: ({ size }) => size,
+    });
     this.#grants = new RecordCache(
       follower,
       async (path) => ({ grant: (await records.get(GrantSchema, path))?.message }),
@@ -97,16 +102,14 @@ export class GrantBook implements Grants {
     reads: Read[],
   ): Grant | undefined {
     const now = this.#clock.now();
+    const serves = (grant: Grant): boolean =>
+      allows(grant, operation, now, false) && suffices(grant) && (covers === undefined || covers(grant));
     for (const grantee of granteePrincipals) {
       const prefix = this.#paths.grantsTo(keyId, grantee);
-      const byOperation = this.#toPrincipals.peek(prefix);
-      if (byOperation === undefined) reads.push(() => this.#toPrincipals.read(prefix));
-      const grant = byOperation
-        ?.get(operation)
-        ?.find(
-          (each) => allows(each, operation, now, false) && suffices(each) && (covers === undefined || covers(each)),
-        );
+      const granted = this.#toPrincipals.peek(prefix);
+      const grant = granted?.find(operation, serves);
       if (grant !== undefined) return grant;
+      if (granted === undefined || granted.unread.size > 0) reads.push(() => this.#toPrincipals.read(prefix));
     }
     return undefined;
   }
@@ -145,21 +148,28 @@ export class GrantBook implements Grants {
   }
 }
 
-/** The grants under a prefix, by what they allow; a damaged one allows nothing. */
-async function loadGrantsTo(records: Records, prefix: string): Promise<ReadonlyMap<GrantOperation, readonly Grant[]>> {
-  const byOperation = new Map<GrantOperation, Grant[]>();
+/** The grants under a prefix, or, where most of them are known, with those that are not; a damaged one allows nothing. */
+async function loadGrantsTo(
+  records: Records,
+  prefix: string,
+  known: GrantsToPrincipal | undefined,
+): Promise<GrantsToPrincipal> {
+  if (known !== undefined && known.unread.size <= PAGE) {
+    return known.with(grantsOf(await records.find(GrantSchema, [...known.unread])));
+  }
+  const grants = new Map<string, Grant>();
   for (let after = ''; ;) {
     const found = await records.list(GrantSchema, prefix, after, PAGE);
-    for (const { message } of found) {
-      // One that can never allow anything is not worth remembering.
-      if (message === undefined || message.sourceArn !== '') continue;
-      for (const operation of message.operations) {
-        const grants = byOperation.get(operation);
-        if (grants === undefined) byOperation.set(operation, [message]);
-        else grants.push(message);
-      }
-    }
-    if (found.length < PAGE) return byOperation;
+    for (const [path, grant] of grantsOf(found)) grants.set(path, grant);
+    if (found.length < PAGE) return new GrantsToPrincipal(grants);
     after = found.at(-1)!.path;
+    // Others shall not have to wait until many have been opened.
+    await setImmediate();
   }
+}
+
+function grantsOf(found: readonly (GrantEntry | DamagedEntry)[]): Map<string, Grant> {
+  const grants = new Map<string, Grant>();
+  for (const { path, message } of found) if (message !== undefined) grants.set(path, message);
+  return grants;
 }

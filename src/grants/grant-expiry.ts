@@ -1,5 +1,4 @@
 import type { Clock } from '../clock.ts';
-import { GrantSchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import { ConflictError } from '../records/record-store.ts';
 import { type Found, type Records, removeRecord } from '../records/records.ts';
 import { isThere } from './grant.ts';
@@ -75,8 +74,9 @@ export class GrantExpiry {
 
   async #remove(index: Found): Promise<void> {
     const { keyId, grantId } = this.#paths.ofExpiry(index.path);
-    const grant = await this.#records.get(GrantSchema, this.#paths.grant(keyId, grantId));
-    const expired = grant !== undefined && !isThere(grant.message, this.#clock.now());
+    const grant = await this.#grants.stored(keyId, grantId);
+    const expired = grant?.message !== undefined && !isThere(grant.message, this.#clock.now());
+    // One that is damaged is left to whoever takes it back.
     const removals = expired ? await this.#grants.removals(grant) : [removeRecord(index)];
     // It only adds: nothing that goes was of any use to anybody since it expired.
     await this.#records.commit(removals, 'adds');

@@ -22,24 +22,35 @@ export class GrantPaths {
     return this.grants(keyId) + grantId;
   }
 
+  /** The key and the grant of a path of `grant`. */
+  ofGrant(path: string): { keyId: string; grantId: string } {
+    const [grantId = '', , keyId = ''] = path.split('/').toReversed();
+    return { keyId, grantId };
+  }
+
+  /** The prefix of the grants of a key by their grantees. */
+  grantees(keyId: string): string {
+    return `${this.#keys.under(keyId)}grantee/`;
+  }
+
   /** The prefix of the grants of a key to a principal; what follows it is the grant ID. */
   grantsTo(keyId: string, granteePrincipal: string): string {
-    return `${this.#keys.under(keyId)}grantee/${granteePrincipal}${END}`;
+    return `${this.grantees(keyId)}${granteePrincipal}${END}`;
   }
 
   grantTo(keyId: string, granteePrincipal: string, grantId: string): string {
     return this.grantsTo(keyId, granteePrincipal) + grantId;
   }
 
+  /** Whether a path under `grantees` is that of a grant. */
+  isOfGrant(path: string, grantId: string): boolean {
+    return path.endsWith(END + grantId);
+  }
+
   /** The prefix that a path of `grantTo` begins with; any other path as it is. */
   prefixOf(path: string): string {
     const end = path.indexOf(END);
     return end === -1 ? path : path.slice(0, end + END.length);
-  }
-
-  /** Of how many grants a key has. */
-  count(keyId: string): string {
-    return `${this.#keys.under(keyId)}grants`;
   }
 
   /** @param digest of all that was asked for, in hexadecimal digits */

@@ -1,22 +1,36 @@
 import { hash } from 'node:crypto';
-import { timestampDate, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { timestampDate, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Clock } from '../clock.ts';
 import { KmsError } from '../errors.ts';
 import {
   ExpiringGrantSchema,
-  GrantCountSchema,
+  type Grant,
   GrantSchema,
+  GrantTokenSchema,
   NamedGrantSchema,
   RetirableGrantSchema,
 } from '../gen/hmacd/store/v1/records_pb.ts';
-import { type Change, createRecord, type Entry, putRecord, type Records, removeRecord } from '../records/records.ts';
+import {
+  type Change,
+  createRecord,
+  type DamagedEntry,
+  type Entry,
+  type Found,
+  putRecord,
+  type Records,
+  removeRecord,
+} from '../records/records.ts';
 import { type GrantTerms, isThere } from './grant.ts';
 import type { GrantPaths } from './grant-paths.ts';
 
 /** The most grants of a key: https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html */
 const LIMIT = 50_000;
-/** How many tokens of a grant go with it in one commit; those that are left are worth nothing. */
+/** How many tokens of a grant go with it in one commit; those that are left are worth nothing, and go with the key. */
 const TOKENS_AT_ONCE = 400;
+/** For how long a token of a grant that is effective is kept, in milliseconds: by then every replica knows the grant. */
+const TOKEN_USE = 3_600_000;
+/** How many records are looked at in one step, where it takes several. */
+const BATCH = 100;
 
 /** A grant's record. */
 export type GrantEntry = Entry<typeof GrantSchema>;
@@ -36,55 +50,100 @@ export class GrantRecords {
     this.#clock = clock;
   }
 
-  /** The grant of an ID, if it is there. */
+  /**
+   * The grant of an ID, if it is there.
+   *
+   * @throws UnsealError when its record is damaged
+   */
   async get(keyId: string, grantId: string): Promise<GrantEntry | undefined> {
     if (!isGrantId(grantId)) return undefined;
     const grant = await this.#records.get(GrantSchema, this.#paths.grant(keyId, grantId));
     return grant !== undefined && isThere(grant.message, this.#clock.now()) ? grant : undefined;
   }
 
-  /** What has to go with a grant, and the grant itself. */
-  async removals(grant: GrantEntry): Promise<Change[]> {
-    const { keyId, grantId, granteePrincipal, retiringPrincipal, expiresAt } = grant.message;
-    const expiry = expiresAt && this.#paths.expiry(timestampDate(expiresAt), keyId, grantId);
-    const [count, toGrantee, retirable, named] = await this.#records.getMany([
-      [GrantCountSchema, this.#paths.count(keyId)],
-      [GrantSchema, this.#paths.grantTo(keyId, granteePrincipal, grantId)],
-      [RetirableGrantSchema, this.#paths.retirable(retiringPrincipal, keyId, grantId)],
-      [NamedGrantSchema, this.#paths.named(keyId, digestOf(grant.message, grant.message.issuingAccount))],
-    ]);
-    const expiring = expiry === undefined ? undefined : await this.#records.get(ExpiringGrantSchema, expiry);
+  /** Like `get`; where the record is damaged, its copy under the grantee says what it said, if that opens. */
+  async find(keyId: string, grantId: string): Promise<GrantEntry | DamagedEntry | undefined> {
+    const grant = isGrantId(grantId) ? await this.stored(keyId, grantId) : undefined;
+    return grant?.message === undefined || isThere(grant.message, this.#clock.now()) ? grant : undefined;
+  }
+
+  /** Like `find`, also when the grant has expired. */
+  async stored(keyId: string, grantId: string): Promise<GrantEntry | DamagedEntry | undefined> {
+    const [grant] = await this.#records.find(GrantSchema, [this.#paths.grant(keyId, grantId)]);
+    if (grant === undefined || grant.message !== undefined) return grant;
+    const message = (await this.#copyOf(keyId, grantId))?.message;
+    return message === undefined ? grant : { ...grant, message };
+  }
+
+  /** What has to go with a grant, and the grant itself. What is damaged goes as well. */
+  async removals(grant: GrantEntry | DamagedEntry): Promise<Change[]> {
+    const { keyId, grantId } = this.#paths.ofGrant(grant.path);
     const tokens = await this.#records.listPaths(this.#paths.tokens(keyId, grantId), '', TOKENS_AT_ONCE);
-    const ofItsName = named?.message.grantId === grantId ? named : undefined;
+    const others = grant.message === undefined ? [await this.#copyOf(keyId, grantId)] : await this.#others(grant);
+    return [grant, ...others, ...tokens].filter((found) => found !== undefined).map(removeRecord);
+  }
+
+  /** The records beside a grant's own. */
+  async #others({ message }: GrantEntry): Promise<Found[]> {
+    const { keyId, grantId, granteePrincipal } = message;
+    const [named] = await this.#records.find(NamedGrantSchema, [
+      this.#paths.named(keyId, digestOf(message, message.issuingAccount)),
+    ]);
+    const isItsName = named !== undefined && (named.message === undefined || named.message.grantId === grantId);
+    const found = await this.#records.findPaths([
+      this.#paths.grantTo(keyId, granteePrincipal, grantId),
+      ...this.#elsewhere(message),
+    ]);
+    return isItsName ? [...found, named] : found;
+  }
+
+  /** The paths of a grant's records that are not under its key. */
+  #elsewhere({ keyId, grantId, retiringPrincipal, expiresAt }: Grant): string[] {
     return [
-      ...[grant, toGrantee, retirable, ofItsName, expiring, ...tokens]
-        .filter((found) => found !== undefined)
-        .map(removeRecord),
-      ...(count === undefined
-        ? []
-        : [putRecord(count.path, count, GrantCountSchema, { count: Math.max(0, count.message.count - 1) })]),
+      ...(retiringPrincipal === '' ? [] : [this.#paths.retirable(retiringPrincipal, keyId, grantId)]),
+      ...(expiresAt === undefined ? [] : [this.#paths.expiry(timestampDate(expiresAt), keyId, grantId)]),
     ];
+  }
+
+  /** The copy of a grant under its grantee, which nothing else tells: a walk over the key's grants finds it. */
+  async #copyOf(keyId: string, grantId: string): Promise<GrantEntry | DamagedEntry | undefined> {
+    for (let after = ''; ;) {
+      const found = await this.#records.listPaths(this.#paths.grantees(keyId), after, BATCH);
+      const path = found.map((each) => each.path).find((each) => this.#paths.isOfGrant(each, grantId));
+      if (path !== undefined) return (await this.#records.find(GrantSchema, [path]))[0];
+      if (found.length < BATCH) return undefined;
+      after = found.at(-1)!.path;
+    }
+  }
+
+  /** Removes the grants of a key that is no more, with all that is not under the key. */
+  async removeAll(keyId: string): Promise<void> {
+    for (;;) {
+      const grants = await this.#records.list(GrantSchema, this.#paths.grants(keyId), '', BATCH);
+      if (grants.length === 0) return;
+      const paths = grants.flatMap(({ message }) => (message === undefined ? [] : this.#elsewhere(message)));
+      const elsewhere = await this.#records.findPaths(paths);
+      // It only adds: nobody could use them any more.
+      await this.#records.commit([...grants, ...elsewhere].map(removeRecord), 'adds');
+    }
   }
 
   /**
    * What a new grant adds.
    *
    * @param issuingAccount the account that makes it
-   * @throws KmsError LimitExceededException when the key has 50,000
+   * @throws KmsError LimitExceededException when the key has 50,000. Those made at the same moment may come to be a few more.
    */
   async additions(keyId: string, grantId: string, terms: GrantTerms, issuingAccount: string): Promise<Change[]> {
-    const namedPath = this.#paths.named(keyId, digestOf(terms, issuingAccount));
-    const [count, named] = await this.#records.getMany([
-      [GrantCountSchema, this.#paths.count(keyId)],
-      [NamedGrantSchema, namedPath],
-    ]);
-    const current = count?.message.count ?? 0;
+    const current = await this.#records.count(this.#paths.grants(keyId));
     if (current >= LIMIT) {
       throw new KmsError(
         'LimitExceededException',
         `Grants per key quota for this account in this region is ${LIMIT}, current usage is ${current}.`,
       );
     }
+    const namedPath = this.#paths.named(keyId, digestOf(terms, issuingAccount));
+    const [named] = terms.name === '' ? [] : await this.#records.findPaths([namedPath]);
     const now = this.#clock.now();
     const grant = {
       ...terms,
@@ -96,9 +155,8 @@ export class GrantRecords {
       creationDate: timestampFromMs(now),
       effectiveFrom: timestampFromMs(now + this.#delay),
     };
-    const { granteePrincipal, retiringPrincipal } = terms;
+    const { granteePrincipal, retiringPrincipal, expiresAt } = terms;
     return [
-      putRecord(this.#paths.count(keyId), count, GrantCountSchema, { count: current + 1 }),
       createRecord(this.#paths.grant(keyId, grantId), GrantSchema, grant),
       createRecord(this.#paths.grantTo(keyId, granteePrincipal, grantId), GrantSchema, grant),
       ...(retiringPrincipal === ''
@@ -109,10 +167,10 @@ export class GrantRecords {
               grantId,
             }),
           ]),
-      ...(terms.expiresAt === undefined
+      ...(expiresAt === undefined
         ? []
         : [
-            createRecord(this.#paths.expiry(timestampDate(terms.expiresAt), keyId, grantId), ExpiringGrantSchema, {
+            createRecord(this.#paths.expiry(timestampDate(expiresAt), keyId, grantId), ExpiringGrantSchema, {
               keyId,
               grantId,
             }),
@@ -121,12 +179,25 @@ export class GrantRecords {
     ];
   }
 
+  /** The records of a grant's tokens that add nothing any more to what the grant allows without them. */
+  async spentTokens({ message: { keyId, grantId, effectiveFrom } }: GrantEntry): Promise<Change[]> {
+    const end = this.#clock.now() - TOKEN_USE;
+    if (effectiveFrom !== undefined && timestampMs(effectiveFrom) > end) return [];
+    const tokens = await this.#records.list(GrantTokenSchema, this.#paths.tokens(keyId, grantId), '', TOKENS_AT_ONCE);
+    return tokens
+      .filter(({ message }) => message?.creationDate === undefined || timestampMs(message.creationDate) <= end)
+      .map(removeRecord);
+  }
+
   /** The grant that was made for the same named request, if it is there still. */
   async named(keyId: string, terms: GrantTerms, issuingAccount: string): Promise<GrantEntry | undefined> {
     if (terms.name === '') return undefined;
-    const named = await this.#records.get(NamedGrantSchema, this.#paths.named(keyId, digestOf(terms, issuingAccount)));
-    if (named === undefined) return undefined;
-    return await this.get(keyId, named.message.grantId);
+    const [named] = await this.#records.find(NamedGrantSchema, [
+      this.#paths.named(keyId, digestOf(terms, issuingAccount)),
+    ]);
+    // One whose record is damaged is made anew.
+    const grant = named?.message && (await this.find(keyId, named.message.grantId));
+    return grant?.message === undefined ? undefined : grant;
   }
 }
 

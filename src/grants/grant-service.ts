@@ -21,7 +21,8 @@ import { requireUsable } from '../keys/key.ts';
 import type { FoundKey, KeyReader } from '../keys/key-reader.ts';
 import { markerAfter, nameOfMarker, pageOf } from '../keys/marker.ts';
 import { ConflictError } from '../records/record-store.ts';
-import { type Change, createRecord, keepRecord, type Records } from '../records/records.ts';
+import { type Change, createRecord, type DamagedEntry, keepRecord, type Records } from '../records/records.ts';
+import { UnsealError } from '../records/sealer.ts';
 import { covers, describeGrant, type GrantTerms, isThere, termsOf } from './grant.ts';
 import { awsNameOf } from './grant-operations.ts';
 import type { GrantPaths } from './grant-paths.ts';
@@ -78,7 +79,7 @@ export class GrantService {
       const changes =
         existing === undefined
           ? await this.#grants.additions(keyId, grantId, terms, call.principal.accountId)
-          : [keepRecord(existing)];
+          : [keepRecord(existing), ...(await this.#grants.spentTokens(existing))];
       if (request.dryRun) throw dryRunError(call);
       const issuedAt = this.#clock.now();
       const grantToken = issueToken(this.#tokenKey, { keyId, grantId, issuedAt });
@@ -149,7 +150,9 @@ export class GrantService {
         key,
         // Callers of other accounts cannot tell a grant that is not there from a key that is not.
         absence: this.#authorizer.isAtHome(call) ? grantNotFound : () => foreignAccountDenied(call),
-        authorize: ({ message: grant }) => {
+        authorize: ({ path, message: grant }) => {
+          if (grant === undefined)
+            throw new UnsealError(path, 'nor does its copy, so that nobody knows who may retire it');
           const granteeMay = grant.operations.includes(GrantOperation.RETIRE_GRANT);
           this.#authorizer.authorizeRetirement(call, key.protection, grant, granteeMay);
         },
@@ -177,11 +180,15 @@ export class GrantService {
     grantId: string,
     dryRun: boolean | undefined,
     call: Call,
-    find: () => Promise<{ key: FoundKey; absence: () => KmsError; authorize: (grant: GrantEntry) => void }>,
+    find: () => Promise<{
+      key: FoundKey;
+      absence: () => KmsError;
+      authorize: (grant: GrantEntry | DamagedEntry) => void;
+    }>,
   ): Promise<void> {
     await this.#records.untilUncontended(async () => {
       const { key, absence, authorize } = await find();
-      const grant = await this.#grants.get(key.message.keyId, grantId);
+      const grant = await this.#grants.find(key.message.keyId, grantId);
       if (grant === undefined) {
         // Whoever took it back may be waiting still: that it is gone is not said before it is true everywhere.
         await this.#records.settled();

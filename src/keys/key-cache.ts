@@ -77,12 +77,9 @@ export class KeyCache {
     this.#paths = paths;
     this.#clock = clock;
     this.#observer = observer;
-    this.#keys = new RecordCache(
-      follower,
-      (path) => loadKey(records, policies, paths, path),
-      capacity,
-      (path) => paths.keyOfAliases(path) ?? path,
-    );
+    this.#keys = new RecordCache(follower, (path) => loadKey(records, policies, paths, path), capacity, {
+      placeOf: (path) => paths.keyOfAliases(path) ?? path,
+    });
     this.#aliases = new RecordCache(follower, (path) => loadAlias(records, paths, path), capacity);
   }
 

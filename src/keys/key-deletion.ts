@@ -22,16 +22,27 @@ const BATCH = 200;
 export class KeyDeletion {
   readonly #records: Records;
   readonly #paths: KeyPaths;
+  readonly #removeBeside: (keyId: string) => Promise<void>;
   readonly #clock: Clock;
   readonly #onFailure: (error: unknown) => void;
   #timer: NodeJS.Timeout | undefined;
   #sweeping: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  /** @param onFailure told when a key could not be destroyed, or the whole sweep failed; the next sweep tries again */
-  constructor(records: Records, paths: KeyPaths, clock: Clock, onFailure: (error: unknown) => void) {
+  /**
+   * @param removeBeside removes what belongs to a key and is not under it
+   * @param onFailure told when a key could not be destroyed, or the whole sweep failed; the next sweep tries again
+   */
+  constructor(
+    records: Records,
+    paths: KeyPaths,
+    removeBeside: (keyId: string) => Promise<void>,
+    clock: Clock,
+    onFailure: (error: unknown) => void,
+  ) {
     this.#records = records;
     this.#paths = paths;
+    this.#removeBeside = removeBeside;
     this.#clock = clock;
     this.#onFailure = onFailure;
   }
@@ -67,7 +78,7 @@ export class KeyDeletion {
         try {
           const keyId = this.#paths.keyIdOfPendingDeletion(index.path);
           if (await this.#records.untilUncontended(() => this.#destroy(keyId))) destroyed++;
-          await this.#removeUnder(keyId);
+          await this.#removeRest(keyId);
           await this.#records.commit([removeRecord(index)], 'adds');
         } catch (error) {
           // Another replica may be at the same work.
@@ -107,8 +118,9 @@ export class KeyDeletion {
     return true;
   }
 
-  async #removeUnder(keyId: string): Promise<void> {
+  async #removeRest(keyId: string): Promise<void> {
     if ((await this.#records.get(KeySchema, this.#paths.key(keyId))) !== undefined) return;
+    await this.#removeBeside(keyId);
     for (;;) {
       const found = await this.#records.listPaths(this.#paths.under(keyId), '', BATCH);
       if (found.length === 0) return;

@@ -5,6 +5,21 @@ import { StoreUnavailableError } from './record-store.ts';
 /** How often a read is repeated whose record changed while it was under way. */
 const ATTEMPTS = 10;
 
+/** How a cache deals with values that are made of several records, or are of different sizes. */
+export interface RecordCacheOptions<V> {
+  /** The path at which a value is remembered that was made of the record at a path, among others. */
+  readonly placeOf?: (path: string) => string;
+  /**
+   * Takes out of a value what was made of the record at a path, which may have changed, and answers whether what is left
+   * may be acted on; otherwise the value is forgotten.
+   */
+  readonly revise?: (value: V, path: string) => boolean;
+  /** Whether nothing was taken out of a value: only then is it what a read answers. */
+  readonly isWhole?: (value: V) => boolean;
+  /** How much of the capacity a value takes; 1 without. */
+  readonly sizeOf?: (value: V) => number;
+}
+
 /**
  * Remembers what was read at some paths, for as long as the follower's lease holds and no change was told.
  *
@@ -12,26 +27,29 @@ const ATTEMPTS = 10;
  */
 export class RecordCache<V extends object> implements ChangeListener {
   readonly #follower: ChangeFollower;
-  readonly #load: (path: string) => Promise<V | undefined>;
-  readonly #placeOf: (path: string) => string;
+  readonly #load: (path: string, known: V | undefined) => Promise<V | undefined>;
+  readonly #options: RecordCacheOptions<V>;
   readonly #values: LRUCache<string, V>;
   readonly #reads = new Map<string, Read<V>>();
 
   /**
-   * @param load reads the store, after it was called; `undefined` where there is nothing, which is not remembered
-   * @param capacity how many values to remember; those unused for longest go first
-   * @param placeOf the path at which a value is remembered that was made of the record at a path, among others
+   * @param load reads the store, after it was called; `undefined` where there is nothing, which is not remembered. It is
+   *   given what is left of a value that is not whole, and may not change it.
+   * @param capacity how many values to remember, or how much of them; those unused for longest go first
    */
   constructor(
     follower: ChangeFollower,
-    load: (path: string) => Promise<V | undefined>,
+    load: (path: string, known: V | undefined) => Promise<V | undefined>,
     capacity: number,
-    placeOf = (path: string): string => path,
+    options: RecordCacheOptions<V> = {},
   ) {
     this.#follower = follower;
     this.#load = load;
-    this.#placeOf = placeOf;
-    this.#values = new LRUCache({ max: capacity });
+    this.#options = options;
+    const { sizeOf } = options;
+    this.#values = new LRUCache(
+      sizeOf === undefined ? { max: capacity } : { maxSize: capacity, sizeCalculation: sizeOf },
+    );
     follower.listen(this);
   }
 
@@ -49,7 +67,7 @@ export class RecordCache<V extends object> implements ChangeListener {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       await this.#follower.held();
       const value = this.#values.get(path);
-      if (value !== undefined) return value;
+      if (value !== undefined && this.#isWhole(value)) return value;
       const read = this.#reads.get(path) ?? this.#start(path);
       const loaded = await read.result;
       if (loaded === undefined) return undefined;
@@ -60,8 +78,9 @@ export class RecordCache<V extends object> implements ChangeListener {
 
   forget(paths: readonly string[]): void {
     for (const path of paths) {
-      const place = this.#placeOf(path);
-      this.#values.delete(place);
+      const place = this.#options.placeOf?.(path) ?? path;
+      const value = this.#values.peek(place);
+      if (value !== undefined && this.#options.revise?.(value, path) !== true) this.#values.delete(place);
       this.#abandon(place, this.#reads.get(place));
     }
   }
@@ -72,7 +91,7 @@ export class RecordCache<V extends object> implements ChangeListener {
   }
 
   #start(path: string): Read<V> {
-    const read: Read<V> = { result: this.#load(path), stale: false };
+    const read: Read<V> = { result: this.#load(path, this.#values.peek(path)), stale: false };
     this.#reads.set(path, read);
     read.result = read.result
       .then((value) => {
@@ -83,6 +102,10 @@ export class RecordCache<V extends object> implements ChangeListener {
         if (this.#reads.get(path) === read) this.#reads.delete(path);
       });
     return read;
+  }
+
+  #isWhole(value: V): boolean {
+    return this.#options.isWhole?.(value) ?? true;
   }
 
   #abandon(path: string, read: Read<V> | undefined): void {

@@ -22,11 +22,14 @@ export interface RecordStore {
   getMany(paths: readonly string[]): Promise<(StoredRecord | undefined)[]>;
 
   /**
-   * The first `limit` (1 to 1,001: a page, and one to see whether there is more) records whose path begins with `prefix` and is greater than `after`, in ascending
-   * order of their paths. A record that is there throughout the call is in the answer, and one that is not there at any
-   * time during it is not.
+   * The first `limit` (1 to 1,001: a page, and one to see whether there is more) records whose path begins with `prefix`
+   * and is greater than `after`, in ascending order of their paths. A record that is there throughout the call is in the
+   * answer, and one that is not there at any time during it is not.
    */
   list(prefix: string, after: string, limit: number): Promise<StoredRecord[]>;
+
+  /** How many records there are whose path begins with `prefix`. */
+  count(prefix: string): Promise<number>;
 
   /**
    * Applies a commit, all of it or nothing, and answers once it is durable. It logs the paths that it put or removed in

@@ -145,6 +145,11 @@ export class Records {
     return stored.filter((record) => record !== undefined).map((record) => this.#tryToOpen(schema, record));
   }
 
+  /** What there is at some paths, whatever the records hold. */
+  async findPaths(paths: readonly string[]): Promise<Found[]> {
+    return (await this.#store.getMany(paths)).filter((record) => record !== undefined);
+  }
+
   /** The records of {@link RecordStore.list}; damaged ones do not keep the others. */
   async list<D extends DescMessage>(
     schema: D,
@@ -158,6 +163,11 @@ export class Records {
   /** The paths of {@link RecordStore.list}, whatever the records hold. */
   async listPaths(prefix: string, after: string, limit: number): Promise<Found[]> {
     return await this.#store.list(prefix, after, limit);
+  }
+
+  /** How many records there are under a prefix; throws StoreUnavailableError. */
+  async count(prefix: string): Promise<number> {
+    return await this.#store.count(prefix);
   }
 
   /**

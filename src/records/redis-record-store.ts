@@ -87,8 +87,7 @@ class RedisRecordStore implements RecordStore {
 
   async list(prefix: string, after: string, limit: number): Promise<StoredRecord[]> {
     const found: StoredRecord[] = [];
-    // Paths are ASCII, so every one that begins with the prefix is below the prefix with DEL behind it.
-    const end = `(${prefix}\x7f`;
+    const end = endOf(prefix);
     for (let start = after < prefix ? `[${prefix}` : `(${after}`; ;) {
       const wanted = limit - found.length;
       const paths = await this.#read((redis) =>
@@ -99,6 +98,10 @@ class RedisRecordStore implements RecordStore {
       if (paths.length < wanted || found.length === limit) return found;
       start = `(${paths.at(-1)}`;
     }
+  }
+
+  async count(prefix: string): Promise<number> {
+    return await this.#read((redis) => redis.zlexcount(this.#key('paths'), `[${prefix}`, endOf(prefix)));
   }
 
   async changes(since: string | undefined): Promise<Changes> {
@@ -232,6 +235,11 @@ async function answerBefore<T>(deadline: number, answer: Promise<T>): Promise<T>
 /** Whether the server answers that another one has the key, or may take writes. */
 function isAboutPlace(error: Error): boolean {
   return /^(MOVED|ASK|READONLY|MASTERDOWN|CLUSTERDOWN) /.test(error.message);
+}
+
+/** Where a range ends that holds every path with a prefix: paths are ASCII, and so below the prefix with DEL behind it. */
+function endOf(prefix: string): string {
+  return `(${prefix}\x7f`;
 }
 
 function encodeRecord({ version, value }: StoredRecord): Buffer {

@@ -94,6 +94,7 @@ class SqliteRecordStore implements RecordStore {
   readonly #logLength: number;
   readonly #get: StatementSync;
   readonly #list: StatementSync;
+  readonly #count: StatementSync;
   readonly #version: StatementSync;
   readonly #put: StatementSync;
   readonly #remove: StatementSync;
@@ -111,6 +112,7 @@ class SqliteRecordStore implements RecordStore {
     this.#list = database.prepare(
       'SELECT path, version, value FROM records WHERE path > ? AND path >= ? AND path < ? ORDER BY path LIMIT ?',
     );
+    this.#count = database.prepare('SELECT count(*) AS count FROM records WHERE path >= ? AND path < ?');
     this.#version = database.prepare('SELECT version FROM records WHERE path = ?');
     this.#put = database.prepare('INSERT OR REPLACE INTO records (path, version, value) VALUES (?, ?, ?)');
     this.#remove = database.prepare('DELETE FROM records WHERE path = ?');
@@ -130,8 +132,11 @@ class SqliteRecordStore implements RecordStore {
   }
 
   async list(prefix: string, after: string, limit: number): Promise<StoredRecord[]> {
-    // Paths are ASCII, so every one that begins with the prefix is below the prefix with DEL behind it.
-    return this.#attempt(() => this.#list.all(after, prefix, `${prefix}\x7f`, limit).map(recordOf));
+    return this.#attempt(() => this.#list.all(after, prefix, endOf(prefix), limit).map(recordOf));
+  }
+
+  async count(prefix: string): Promise<number> {
+    return this.#attempt(() => Number(this.#count.get(prefix, endOf(prefix))?.['count']));
   }
 
   async commit(commit: Commit): Promise<void> {
@@ -186,6 +191,11 @@ class SqliteRecordStore implements RecordStore {
       throw new StoreUnavailableError(`the SQLite store ${this.#path} failed: ${messageOf(error)}`, { cause: error });
     }
   }
+}
+
+/** Greater than every path with a prefix: paths are ASCII, and so below the prefix with DEL behind it. */
+function endOf(prefix: string): string {
+  return `${prefix}\x7f`;
 }
 
 function recordOf({ path, version, value }: Record<string, SQLOutputValue>): StoredRecord {

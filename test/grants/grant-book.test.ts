@@ -1,5 +1,8 @@
+import { randomBytes, randomUUID } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { arnOf, World } from './world.ts';
+import { GrantPaths } from '../../src/grants/grant-paths.ts';
+import { ACCOUNT, paths as keyPaths } from '../keys/fixture.ts';
+import { arnOf, macRequest, outcomeOf, VERIFY_MAC, World } from './world.ts';
 
 it('A read that fails, of grants that a call did not need, ends no process', async () => {
   const world = await World.start();
@@ -20,4 +23,41 @@ it('A read that fails, of grants that a call did not need, ends no process', asy
   } finally {
     process.off('unhandledRejection', note);
   }
+});
+
+it('A grant that is added or taken back does not make those beside it be read again', async () => {
+  const world = await World.start();
+  const { grantId: kept } = await world.grant();
+  expect(await world.generate('orders')).toBe('OK');
+  const { list } = world.store.counts;
+  const verify = async () => {
+    const { mac } = world.as('orders');
+    return await outcomeOf(mac.verifyMac({ ...macRequest(world.keyId), mac: new Uint8Array(32) }));
+  };
+  const { grantId } = await world.grant({ operations: [VERIFY_MAC] });
+  expect([await world.generate('orders'), await verify()]).toEqual(['OK', 'KMSInvalidMacException']);
+  const { grants } = world.as('admin');
+  await grants.revokeGrant({ keyId: world.keyId, grantId });
+  expect([await world.generate('orders'), await verify()]).toEqual(['OK', 'AccessDeniedException']);
+  await grants.revokeGrant({ keyId: world.keyId, grantId: kept });
+  expect([await world.generate('orders'), await verify()]).toEqual(['AccessDeniedException', 'AccessDeniedException']);
+  // Each removal lists the tokens of its grant.
+  expect(world.store.counts.list).toBe(list + 2);
+});
+
+it('A principal may have thousands of grants of a key', async () => {
+  const world = await World.start();
+  const { grantId: sample } = await world.grant({ operations: [VERIFY_MAC] });
+  const paths = new GrantPaths(keyPaths, ACCOUNT);
+  const [record] = await world.store.getMany([paths.grantTo(world.keyId, arnOf('orders'), sample)]);
+  for (let n = 0; n < 10; n++) {
+    const put = Array.from({ length: 500 }, () => {
+      const path = paths.grantTo(world.keyId, arnOf('orders'), randomBytes(32).toString('hex'));
+      return { ...record!, path, version: randomUUID() };
+    });
+    await world.store.commit({ expect: [], put, remove: [] });
+  }
+  expect(await world.generate('orders')).toBe('AccessDeniedException');
+  await world.grant();
+  expect(await world.generate('orders')).toBe('OK');
 });

@@ -57,6 +57,19 @@ describe('a grant', () => {
     }
   });
 
+  it('to a role with a path allows the sessions of the role, which policies know by it', async () => {
+    const world = await World.start();
+    const people = ['pathed', 'pathedSession'] as const;
+    const { grantId } = await world.grant({ granteePrincipal: arnOf('pathed') });
+    for (const person of people) expect(await world.generate(person)).toBe('OK');
+    await world.as('admin').grants.revokeGrant({ keyId: world.keyId, grantId });
+    for (const person of people) expect(await world.generate(person)).toBe(DENIED);
+    const Condition = { ArnLike: { 'aws:PrincipalArn': arnOf('pathed') } };
+    await world.putPolicy([LEFT_TO_ACCOUNT, { ...allowTo('root', 'kms:GenerateMac'), Principal: '*', Condition }]);
+    for (const person of people) expect(await world.generate(person)).toBe('OK');
+    expect(await world.generate('session')).toBe(DENIED);
+  });
+
   it('allows them with its key only, by any of its names', async () => {
     const world = await World.start();
     const other = await world.makeKey();

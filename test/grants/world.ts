@@ -24,6 +24,8 @@ const PEOPLE = {
   orders: [`arn:aws:iam::${ACCOUNT}:role/orders`, []],
   session: [`arn:aws:sts::${ACCOUNT}:assumed-role/orders/1`, []],
   otherSession: [`arn:aws:sts::${ACCOUNT}:assumed-role/orders/2`, []],
+  pathed: [`arn:aws:iam::${ACCOUNT}:role/team/apps/pathed`, []],
+  pathedSession: [`arn:aws:sts::${ACCOUNT}:assumed-role/pathed/1`, []],
   billing: [`arn:aws:iam::${ACCOUNT}:role/billing`, []],
   stranger: [`arn:aws:iam::${ACCOUNT}:role/stranger`, []],
   generator: [`arn:aws:iam::${ACCOUNT}:role/generator`, [statement('Allow', 'kms:GenerateMac')]],
@@ -84,13 +86,10 @@ export class World {
   keyId!: string;
   arn!: string;
 
-  static async start(settings: Readonly<Record<string, string>> = {}): Promise<World> {
+  static async start(settings: Readonly<Record<string, string>> = {}, sealer = openSealer): Promise<World> {
     const world = new World();
     const { clock, store } = world;
-    world.running = await startService(
-      { PRINCIPALS_FILE: writePrincipals(), ...settings },
-      { clock, store, sealer: openSealer },
-    );
+    world.running = await startService({ PRINCIPALS_FILE: writePrincipals(), ...settings }, { clock, store, sealer });
     onTestFinished(async () => {
       await world.running[Symbol.asyncDispose]();
       await store[Symbol.asyncDispose]();

@@ -3,6 +3,8 @@ import type { Clock } from '../../src/clock.ts';
 import { KeySpec, KeyUsage } from '../../src/gen/hmacd/v1/key_pb.ts';
 import { type Key, KeySchema } from '../../src/gen/hmacd/store/v1/records_pb.ts';
 import { MacAlgorithm } from '../../src/gen/hmacd/v1/mac_pb.ts';
+import { GrantPaths } from '../../src/grants/grant-paths.ts';
+import { GrantRecords } from '../../src/grants/grant-records.ts';
 import { KeyDeletion } from '../../src/keys/key-deletion.ts';
 import { KeyPaths } from '../../src/keys/key-paths.ts';
 import { ChangeFollower } from '../../src/records/change-follower.ts';
@@ -43,7 +45,17 @@ export function deletionOf(
 ): { deletion: KeyDeletion; failures: unknown[] } {
   const failures: unknown[] = [];
   const records = recordsOf(store, clock, sealer);
-  return { deletion: new KeyDeletion(records, paths, clock, (error) => failures.push(error)), failures };
+  const grants = new GrantRecords(records, new GrantPaths(paths, ACCOUNT), 0, clock);
+  return {
+    deletion: new KeyDeletion(
+      records,
+      paths,
+      (keyId) => grants.removeAll(keyId),
+      clock,
+      (error) => failures.push(error),
+    ),
+    failures,
+  };
 }
 
 /** The record of a key in a store that seals nothing. */

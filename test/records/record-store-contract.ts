@@ -68,6 +68,7 @@ export function describeRecordStore(name: string, openEmptyStore: OpenEmptyStore
       await store.close();
       await expect(store.getMany(['a'])).rejects.toThrow(StoreUnavailableError);
       await expect(store.list('', '', 1)).rejects.toThrow(StoreUnavailableError);
+      await expect(store.count('')).rejects.toThrow(StoreUnavailableError);
       await expect(commit(store, { put: [makeRecord('a')] })).rejects.toThrow(StoreUnavailableError);
       await expect(store.changes(cursor)).rejects.toThrow(StoreUnavailableError);
     });
@@ -142,6 +143,16 @@ function describeListing(open: OpenEmptyStore): void {
     await commit(store, { put: [...inside, ...outside].map((path) => makeRecord(path)) });
     expect((await store.list('k/1/', '', 1_000)).map(({ path }) => path)).toEqual(inside);
     expect(await store.list('k/3/', '', 1_000)).toEqual([]);
+  });
+
+  it('counts what begins with a prefix', async () => {
+    const store = await open();
+    expect(await store.count('k/1/')).toBe(0);
+    const paths = ['k/1/', 'k/1/a', 'k/1/~~', 'k/1', 'k/10/a', 'k/1~', 'k/0/z', 'l'];
+    await commit(store, { put: paths.map((path) => makeRecord(path)) });
+    expect([await store.count('k/1/'), await store.count('k'), await store.count('')]).toEqual([3, 7, 8]);
+    await commit(store, { remove: ['k/1/a'] });
+    expect(await store.count('k/1/')).toBe(2);
   });
 
   it('begins after a path, whether or not it is there or has the prefix', async () => {
