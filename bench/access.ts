@@ -53,7 +53,6 @@ export async function makeGrants(address: string, count: number): Promise<void> 
   };
   try {
     await make(caller);
-    // One after the other: they all count on the same record.
     for (let made = 1; made < count; made++) await make(`${account}:role/other-${made}`);
   } finally {
     client.close();

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { accountRootArn, type Deployment } from '../arn.ts';
 import type { Clock } from '../clock.ts';
@@ -8,6 +9,9 @@ import { JwtVerifier, looksLikeJwt } from './jwt.ts';
 import type { LivePrincipals } from './live-principals.ts';
 import { type Principal, principalOf } from './principal.ts';
 import type { Principals } from './principals.ts';
+
+/** How many bearer tokens are remembered that were shown before. */
+const KNOWN = 10_000;
 
 /** What a caller shows of who it is. */
 export interface Evidence {
@@ -40,6 +44,9 @@ export function anonymousAuthenticator(deployment: Deployment): Authenticator {
 export class CredentialAuthenticator implements Authenticator {
   readonly #principals: LivePrincipals;
   readonly #jwt: JwtVerifier;
+  /** By the headers with bearer tokens of the principals file that came before. */
+  readonly #known = new LRUCache<string, Principal>({ max: KNOWN });
+  #knownOf: Principals | undefined;
 
   constructor(principals: LivePrincipals, clock: Clock, log: Logger) {
     this.#principals = principals;
@@ -48,9 +55,23 @@ export class CredentialAuthenticator implements Authenticator {
 
   authenticate(evidence: Evidence): Principal | Promise<Principal> {
     const principals = this.#principals.current;
+    if (principals !== this.#knownOf) {
+      this.#known.clear();
+      this.#knownOf = principals;
+    }
     const { authorization } = evidence;
-    const token = authorization === undefined ? undefined : bearerToken(authorization);
-    return token === undefined ? ofCertificate(evidence.tlsIdentities(), principals) : this.#ofToken(token, principals);
+    if (authorization === undefined) return ofCertificate(evidence.tlsIdentities(), principals);
+    // Strings are compared only when their hashes are the same, and these are seeded anew by each process: how long it
+    // takes tells no more than the look-up of a digest.
+    const known = this.#known.get(authorization);
+    if (known !== undefined) return known;
+    const token = bearerToken(authorization);
+    if (token === undefined) return ofCertificate(evidence.tlsIdentities(), principals);
+    const principal = this.#ofToken(token, principals);
+    if (!(principal instanceof Promise) && principal.authentication === 'bearer') {
+      this.#known.set(authorization, principal);
+    }
+    return principal;
   }
 
   /** Tokens are looked up by their digest: how long that takes tells nothing of those that there are. */

@@ -31,9 +31,15 @@ export function addressesIn(ranges: readonly AddressRange[]): Test {
   // One list of both would find IPv4 addresses in IPv6 ranges such as ::/0.
   const lists = { ipv4: new BlockList(), ipv6: new BlockList() };
   for (const { address, prefix, family } of ranges) lists[family].addSubnet(address, prefix, family);
+  // Mostly the next call comes from where the last one came from.
+  let last: string | undefined;
+  let wasIn = false;
   return (value) => {
+    if (value === last) return wasIn;
     const address = addressOf(value);
-    return address !== undefined && lists[address.family].check(address.address, address.family);
+    wasIn = address !== undefined && lists[address.family].check(address.address, address.family);
+    last = value;
+    return wasIn;
   };
 }
 

@@ -42,6 +42,8 @@ export class Policy {
   /** Whether it says the same of the same caller and operation as long as the key stays as it is. */
   readonly steady: boolean;
   readonly #statements: readonly PolicyStatement[];
+  /** Those that are about an action, by its name: there are few, and they are asked for often. */
+  readonly #byAction = new Map<string, readonly PolicyStatement[]>();
 
   private constructor(text: string, statements: readonly PolicyStatement[]) {
     this.text = text;
@@ -78,33 +80,40 @@ export class Policy {
 
   evaluate(request: AccessRequest): Verdict {
     const { principal } = request;
-    const action = `kms:${request.action.toLowerCase()}`;
     let denied: Statement | undefined;
     let allowed: Statement | undefined;
     let allowedToAccount: Statement | undefined;
-    for (const statement of this.#statements) {
+    for (const statement of this.#about(request.action)) {
       const { principals } = statement;
       if (statement.effect === 'Deny') {
         if (denied !== undefined || (principals !== undefined && !denies(principals, principal))) continue;
-        if (applies(statement, action, request)) denied = statement;
+        if (applies(statement, request)) denied = statement;
       } else {
         const toCaller = allowed === undefined && (principals === undefined || allowsCaller(principals, principal));
         const toAccount =
           allowedToAccount === undefined && principals !== undefined && allowsAccount(principals, principal);
-        if ((!toCaller && !toAccount) || !applies(statement, action, request)) continue;
+        if ((!toCaller && !toAccount) || !applies(statement, request)) continue;
         if (toCaller) allowed = statement;
         if (toAccount) allowedToAccount = statement;
       }
     }
     return { denied, allowed, allowedToAccount };
   }
+
+  #about(action: string): readonly PolicyStatement[] {
+    let statements = this.#byAction.get(action);
+    if (statements === undefined) {
+      const name = `kms:${action.toLowerCase()}`;
+      statements = this.#statements.filter(({ concernsAction }) => concernsAction(name));
+      this.#byAction.set(action, statements);
+    }
+    return statements;
+  }
 }
 
-/** Whether all of a statement but its principals is about a request. */
-function applies(statement: PolicyStatement, action: string, { resource, context }: AccessRequest): boolean {
+/** Whether a statement about the action of a request is about its resource as well, and its condition is met. */
+function applies(statement: PolicyStatement, { resource, context }: AccessRequest): boolean {
   return (
-    statement.concernsAction(action) &&
-    statement.concernsResource(resource) &&
-    (statement.condition === undefined || statement.condition.isMet(context))
+    statement.concernsResource(resource) && (statement.condition === undefined || statement.condition.isMet(context))
   );
 }

@@ -23,6 +23,8 @@ const SCHEMA = `
     version TEXT NOT NULL,
     value BLOB NOT NULL
   ) STRICT, WITHOUT ROWID;
+  -- Without the values, so that counting records reads little.
+  CREATE INDEX IF NOT EXISTS paths ON records (path);
   CREATE TABLE IF NOT EXISTS log (revision INTEGER PRIMARY KEY AUTOINCREMENT, paths TEXT NOT NULL) STRICT;
 `;
 

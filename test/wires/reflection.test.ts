@@ -15,6 +15,8 @@ import { AliasService } from '../../src/gen/hmacd/v1/alias_pb.ts';
 import { GrantService } from '../../src/gen/hmacd/v1/grant_pb.ts';
 import { KeyService } from '../../src/gen/hmacd/v1/key_pb.ts';
 import { MacService } from '../../src/gen/hmacd/v1/mac_pb.ts';
+import { writePrincipals } from '../grants/world.ts';
+import { failureOf } from '../support/clients.ts';
 import { startService } from '../support/running-service.ts';
 
 const VERSIONS = ['v1', 'v1alpha'];
@@ -137,6 +139,14 @@ describe.each(VERSIONS)('reflection %s', (version) => {
     const answer = await ask(running.grpcPort, version, ASK.fileContainingSymbol, 'hmacd.store.v1.Key');
     expect(answer.has(ANSWER.error)).toBe(true);
     expect(answer.has(ANSWER.fileDescriptors)).toBe(false);
+  });
+
+  it('asks nobody who it is, where the services do', async () => {
+    await using running = await startService({ PRINCIPALS_FILE: writePrincipals() });
+    expect(await listServices(running.grpcPort, version)).toContain('hmacd.v1.MacService');
+    expect(await failureOf(running.clients.gRPC.keys.listKeys({}))).toMatchObject({
+      exception: 'MissingAuthenticationTokenException',
+    });
   });
 
   it('is closed by HMACD_REFLECTION=false, and the services are not', async () => {
