@@ -42,7 +42,7 @@ import { GrpcWire } from './wires/grpc.ts';
 import { replaceStreamTables } from './wires/http2-stream-tables.ts';
 import { Tls } from './wires/tls.ts';
 
-/** How many keys, and as many aliases, a replica remembers. */
+/** How many keys a replica remembers, and as many aliases, grants and grant tokens. */
 const CACHE_CAPACITY = 100_000;
 
 /** A service, wired and with its store open, that does not listen yet. */
@@ -111,7 +111,10 @@ export async function build(
     }),
     (opened) => opened.close(),
   );
-  const metrics = new Metrics(() => follower.available);
+  const metrics = new Metrics(
+    () => follower.available,
+    () => principals?.inForce !== false,
+  );
   const onDamage = (error: UnsealError): void => {
     metrics.damagedRecord();
     log.error({ err: error }, 'a record is damaged');

@@ -80,7 +80,7 @@ export class CredentialAuthenticator implements Authenticator {
     const principal = principals.byBearerToken(digest);
     if (principal !== undefined) return principal;
     if (principals.hasIssuers && looksLikeJwt(token)) return this.#jwt.verify(token, digest, principals);
-    throw unrecognizedClient();
+    throw unrecognizedClient('the token is none of the principals file');
   }
 }
 
@@ -92,9 +92,11 @@ function ofCertificate(names: readonly string[], principals: Principals): Princi
   let found: Principal | undefined;
   for (const name of names) {
     const principal = principals.byTlsIdentity(name);
-    if (principal !== undefined && found !== undefined && principal !== found) throw unrecognizedClient();
+    if (principal !== undefined && found !== undefined && principal !== found) {
+      throw unrecognizedClient('the names of the certificate are of several principals');
+    }
     found ??= principal;
   }
-  if (found === undefined) throw unrecognizedClient();
+  if (found === undefined) throw unrecognizedClient('no name of the certificate is in the principals file');
   return found;
 }

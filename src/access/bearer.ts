@@ -15,11 +15,17 @@ export function bearerToken(authorization: string): string | undefined {
   if (!SCHEME.test(authorization)) return undefined;
   // As long as a token and the scheme: what is longer is not looked at.
   const token = authorization.length > LONGEST + 64 ? undefined : CREDENTIALS.exec(authorization)?.[1];
-  if (token === undefined || token.length > LONGEST) throw unrecognizedClient();
+  if (token === undefined || token.length > LONGEST) throw unrecognizedClient('the header has no bearer token');
   return token;
 }
 
-/** The error for a credential that is wrong, in AWS's words; of the credential it tells nothing. */
-export function unrecognizedClient(): KmsError {
-  return new KmsError('UnrecognizedClientException', 'The security token included in the request is invalid.');
+/**
+ * The error for a credential that is wrong, in AWS's words; of the credential it tells the caller nothing.
+ *
+ * @param remark what is wrong, for whoever runs the service: one of a few sentences, without anything that came
+ */
+export function unrecognizedClient(remark: string): KmsError {
+  const error = new KmsError('UnrecognizedClientException', 'The security token included in the request is invalid.');
+  error.remark = remark;
+  return error;
 }

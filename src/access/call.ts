@@ -20,6 +20,6 @@ export interface Call {
   macAlgorithm: string | undefined;
   /** The ID of the grant that allows it, if one does. */
   grantId: string | undefined;
-  /** What allowed or denied it, in words, once that is known. */
+  /** What allowed, denied or refused it, in words, once that is known. */
   decidedBy: string | undefined;
 }

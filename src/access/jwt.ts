@@ -31,8 +31,8 @@ interface Verified {
  * audience and times must be right (`exp` has to be there). Times may be off by 60 seconds.
  *
  * A token that was verified is remembered, so that the calls after the first cost no signature: until it expires, until
- * the principals or the issuer's keys change, and no longer than the keys are used that it was verified with: 10 minutes
- * from when they were fetched.
+ * the principals or the issuer's keys change, and no longer than the keys are used that it was verified with: of keys at
+ * a URL, 10 minutes from when they were fetched.
  */
 export class JwtVerifier {
   readonly #clock: Clock;
@@ -79,7 +79,7 @@ export class JwtVerifier {
     const [issuer, payload] = await this.#payload(token, principals);
     const value = Object.hasOwn(payload, issuer.claim) ? payload[issuer.claim] : undefined;
     const principal = typeof value === 'string' ? principals.byClaim(issuer, value) : undefined;
-    if (principal === undefined) throw unrecognizedClient();
+    if (principal === undefined) throw unrecognizedClient('the claim of the token stands for no principal');
     const until = Math.min(payload.exp! * 1_000, this.#freshUntil(issuer));
     if (era === this.#era) this.#remembered.set(digest, { principal, until });
     return principal;
@@ -89,14 +89,14 @@ export class JwtVerifier {
     try {
       // Not verified yet: it only says whose keys to try.
       const issuer = principals.issuer(String(decodeJwt(token).iss));
-      if (issuer === undefined) throw unrecognizedClient();
+      if (issuer === undefined) throw unrecognizedClient('the issuer of the token is none of the principals file');
       return [issuer, await this.#verifySignatureAndClaims(token, issuer)];
     } catch (error) {
       // What jose throws may hold the payload, and so goes no further.
       if (error instanceof KmsError) throw error;
       if (error instanceof errors.JWTExpired) throw expired();
       if (error instanceof IssuerUnavailableError || error instanceof errors.JWKSTimeout) throw unavailable();
-      throw unrecognizedClient();
+      throw unrecognizedClient(remarkOn(error));
     }
   }
 
@@ -151,6 +151,15 @@ export class JwtVerifier {
     this.#remembered.clear();
     this.#underWay.clear();
   }
+}
+
+/** What is wrong with a token that jose refuses. */
+function remarkOn(error: unknown): string {
+  if (error instanceof errors.JWTClaimValidationFailed) return `the ${error.claim} of the token is not right`;
+  if (error instanceof errors.JWSSignatureVerificationFailed) return 'the signature of the token is not right';
+  if (error instanceof errors.JWKSNoMatchingKey) return 'the issuer has no such key as the token is signed with';
+  if (error instanceof errors.JOSEAlgNotAllowed) return 'the algorithm of the token is not allowed';
+  return 'the token is no JSON Web Token that can be verified';
 }
 
 function expired(): KmsError {

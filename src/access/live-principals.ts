@@ -31,6 +31,11 @@ export class LivePrincipals {
     return this.#file.principals;
   }
 
+  /** Whether the files as they are now are in force, and not others from before. */
+  get inForce(): boolean {
+    return this.#problem === '';
+  }
+
   /** Looks at the files. */
   reload(): void {
     if (this.#problem === '' && isUnchanged(this.#file)) return;

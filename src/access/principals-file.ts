@@ -51,11 +51,14 @@ class Reading {
   }
 
   document(): unknown {
+    let content = '';
     try {
-      return parse(this.#read(this.#path).toString(), { prettyErrors: false, logLevel: 'error' });
+      content = this.#read(this.#path).toString();
+      return parse(content, { prettyErrors: false, logLevel: 'error' });
     } catch (error) {
       // A parser's own message may quote the line, and with it a credential.
-      const reason = error instanceof YAMLParseError ? 'it is not YAML' : codeOf(error);
+      const reason =
+        error instanceof YAMLParseError ? `line ${lineAt(content, error.pos[0])} is not YAML` : codeOf(error);
       // oxlint-disable-next-line preserve-caught-error -- for the same reason
       throw new Error(`the principals file ${this.#path} cannot be read: ${reason}`);
     }
@@ -153,4 +156,9 @@ class Reading {
     if (before === undefined) this.#places.set(`${kind} ${name}`, value.place);
     else value.problem(`is the same ${kind} as ${before}`);
   }
+}
+
+/** The number of the line, from 1, of a position in a text. */
+function lineAt(text: string, position: number): number {
+  return text.slice(0, position).split('\n').length;
 }

@@ -96,6 +96,7 @@ export class Principals {
   /** The principal of an ARN; the role of a session has the path that the file says it has. */
   #principal(arn: string, policies: readonly Policy[], authentication: Authentication): Principal {
     const principal = principalOf(arn, policies, authentication);
-    return Object.freeze({ ...principal, names: principal.names.map((name) => this.#roles.get(name) ?? name) });
+    const [own = arn, ...role] = principal.names;
+    return Object.freeze({ ...principal, names: [own, ...role.map((name) => this.#roles.get(name) ?? name)] });
   }
 }

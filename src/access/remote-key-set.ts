@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts';
 import { codeOf } from '../system-error.ts';
 
 /** How long an issuer's keys are used before they are fetched anew, in milliseconds. */
-export const KEY_SET_MAX_AGE = 10 * 60_000;
+const KEY_SET_MAX_AGE = 10 * 60_000;
 /** How long an issuer is not asked again for a key that it did not have, in milliseconds. */
 const COOLDOWN = 30_000;
 /** How long an issuer that did not answer is left alone, in milliseconds. */

@@ -23,8 +23,8 @@ export function literal(text: string, variables: boolean): string {
 /**
  * A test for values that are like a pattern: `*` is any characters, also none, and `?` is any one.
  *
- * It takes time in proportion to the product of the lengths of value and pattern at worst: a regular expression could be made to take
- * more by whoever may write a policy.
+ * It takes time in proportion to the product of the lengths of value and pattern at worst: a regular expression could be
+ * made to take more by whoever may write a policy.
  *
  * @param variables as of `literal`, whose errors it throws
  */

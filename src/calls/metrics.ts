@@ -34,8 +34,11 @@ export class Metrics implements CacheObserver {
   #cacheHits = 0;
   #cacheMisses = 0;
 
-  /** @param storeAvailable asked at each scrape */
-  constructor(storeAvailable: () => boolean) {
+  /**
+   * @param storeAvailable asked at each scrape
+   * @param principalsInForce whether the principals file as it is now is in force; asked at each scrape
+   */
+  constructor(storeAvailable: () => boolean, principalsInForce: () => boolean) {
     const lookups: Counter<'result'> = new Counter({
       name: 'hmacd_key_cache_lookups_total',
       help: 'Keys looked up for MACs, by result: hit or miss.',
@@ -66,6 +69,14 @@ export class Metrics implements CacheObserver {
       registers: [this.#registry],
       collect(): void {
         available.set(storeAvailable() ? 1 : 0);
+      },
+    });
+    const inForce: Gauge = new Gauge({
+      name: 'hmacd_principals_file_in_force',
+      help: 'Whether the principals file as it is now is in force, and not the one before: 1 or 0.',
+      registers: [this.#registry],
+      collect(): void {
+        inForce.set(principalsInForce() ? 1 : 0);
       },
     });
     collectDefaultMetrics({ register: this.#registry });

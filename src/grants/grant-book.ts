@@ -51,8 +51,8 @@ export class GrantBook implements Grants {
     this.#clock = clock;
     this.#toPrincipals = new RecordCache(follower, (prefix, known) => loadGrantsTo(records, prefix, known), capacity, {
       placeOf: (path) => paths.prefixOf(path),
-      // A grant that is added or taken back does not make those beside it be read again.
-      revise: (value, path) => (value.forget(path), true),
+      // A grant that is added or taken back does not make those beside it be read again, unless many are.
+      revise: (value, path) => (value.forget(path), value.unread.size <= PAGE),
       isWhole: ({ unread }) => unread.size === 0,
       sizeOf: ({ size }) => size,
     });
@@ -137,8 +137,8 @@ export class GrantBook implements Grants {
     return undefined;
   }
 
-  #grantOf(token: string, { keyId, grantId }: TokenClaims, reads: Read[]): Grant | undefined {
-    const tokenPath = this.#paths.token(keyId, grantId, digestOfToken(token));
+  #grantOf(token: string, { keyId, grantId, issuedAt }: TokenClaims, reads: Read[]): Grant | undefined {
+    const tokenPath = this.#paths.token({ keyId, grantId, issuedAt }, digestOfToken(token));
     const grantPath = this.#paths.grant(keyId, grantId);
     const state = this.#tokens.peek(tokenPath);
     const found = this.#grants.peek(grantPath);
@@ -154,7 +154,7 @@ async function loadGrantsTo(
   prefix: string,
   known: GrantsToPrincipal | undefined,
 ): Promise<GrantsToPrincipal> {
-  if (known !== undefined && known.unread.size <= PAGE) {
+  if (known !== undefined) {
     return known.with(grantsOf(await records.find(GrantSchema, [...known.unread])));
   }
   const grants = new Map<string, Grant>();

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
 import { ConflictError } from '../records/record-store.ts';
 import { type Found, type Records, removeRecord } from '../records/records.ts';
@@ -66,6 +67,8 @@ export class GrantExpiry {
           // Another replica may be at the same work.
           if (!(error instanceof ConflictError)) this.#onFailure(error);
         }
+        // The embedded store works at once; calls shall have their turn in between.
+        await setImmediate();
       }
       if (found.length < BATCH) return;
       after = found.at(-1)!.path;
@@ -80,5 +83,6 @@ export class GrantExpiry {
     const removals = expired ? await this.#grants.removals(grant) : [removeRecord(index)];
     // It only adds: nothing that goes was of any use to anybody since it expired.
     await this.#records.commit(removals, 'adds');
+    if (expired) await this.#grants.removeTokens(keyId, grantId);
   }
 }

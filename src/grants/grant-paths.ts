@@ -1,4 +1,5 @@
 import type { KeyPaths } from '../keys/key-paths.ts';
+import type { TokenClaims } from './grant-token.ts';
 
 /** Follows an ARN in a path. No ARN of a principal has it, so that none is the beginning of another one's path. */
 const END = '/!';
@@ -63,9 +64,13 @@ export class GrantPaths {
     return `${this.#keys.under(keyId)}token/${grantId}/`;
   }
 
-  /** @param digest of the token, in hexadecimal digits */
-  token(keyId: string, grantId: string, digest: string): string {
-    return this.tokens(keyId, grantId) + digest;
+  /**
+   * The tokens of a grant are in the order in which they were issued.
+   *
+   * @param digest of the token, in hexadecimal digits
+   */
+  token({ keyId, grantId, issuedAt }: TokenClaims, digest: string): string {
+    return `${this.tokens(keyId, grantId)}${String(issuedAt).padStart(15, '0')}/${digest}`;
   }
 
   /** The prefix of what a principal may retire; what follows it is the key ID, `/`, and the grant ID. */

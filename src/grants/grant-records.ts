@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { timestampDate, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Clock } from '../clock.ts';
 import { KmsError } from '../errors.ts';
@@ -25,7 +26,7 @@ import type { GrantPaths } from './grant-paths.ts';
 
 /** The most grants of a key: https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html */
 const LIMIT = 50_000;
-/** How many tokens of a grant go with it in one commit; those that are left are worth nothing, and go with the key. */
+/** How many tokens of a grant go in one commit. */
 const TOKENS_AT_ONCE = 400;
 /** For how long a token of a grant that is effective is kept, in milliseconds: by then every replica knows the grant. */
 const TOKEN_USE = 3_600_000;
@@ -83,6 +84,17 @@ export class GrantRecords {
     return [grant, ...others, ...tokens].filter((found) => found !== undefined).map(removeRecord);
   }
 
+  /** Removes the tokens that are left of a grant that was removed. */
+  async removeTokens(keyId: string, grantId: string): Promise<void> {
+    for (;;) {
+      const tokens = await this.#records.listPaths(this.#paths.tokens(keyId, grantId), '', TOKENS_AT_ONCE);
+      if (tokens.length === 0) return;
+      // It only adds: they were worth nothing any more.
+      await this.#records.commit(tokens.map(removeRecord), 'adds');
+      await setImmediate();
+    }
+  }
+
   /** The records beside a grant's own. */
   async #others({ message }: GrantEntry): Promise<Found[]> {
     const { keyId, grantId, granteePrincipal } = message;
@@ -113,6 +125,7 @@ export class GrantRecords {
       if (path !== undefined) return (await this.#records.find(GrantSchema, [path]))[0];
       if (found.length < BATCH) return undefined;
       after = found.at(-1)!.path;
+      await setImmediate();
     }
   }
 
@@ -125,6 +138,8 @@ export class GrantRecords {
       const elsewhere = await this.#records.findPaths(paths);
       // It only adds: nobody could use them any more.
       await this.#records.commit([...grants, ...elsewhere].map(removeRecord), 'adds');
+      // The embedded store works at once; calls shall have their turn in between.
+      await setImmediate();
     }
   }
 
@@ -132,9 +147,17 @@ export class GrantRecords {
    * What a new grant adds.
    *
    * @param issuingAccount the account that makes it
-   * @throws KmsError LimitExceededException when the key has 50,000. Those made at the same moment may come to be a few more.
+   * @param name the record of its name, as `named` found it
+   * @throws KmsError LimitExceededException when the key has 50,000; those made at the same moment may come to be a few
+   *   more
    */
-  async additions(keyId: string, grantId: string, terms: GrantTerms, issuingAccount: string): Promise<Change[]> {
+  async additions(
+    keyId: string,
+    grantId: string,
+    terms: GrantTerms,
+    issuingAccount: string,
+    name: Found | undefined,
+  ): Promise<Change[]> {
     const current = await this.#records.count(this.#paths.grants(keyId));
     if (current >= LIMIT) {
       throw new KmsError(
@@ -143,7 +166,6 @@ export class GrantRecords {
       );
     }
     const namedPath = this.#paths.named(keyId, digestOf(terms, issuingAccount));
-    const [named] = terms.name === '' ? [] : await this.#records.findPaths([namedPath]);
     const now = this.#clock.now();
     const grant = {
       ...terms,
@@ -175,7 +197,7 @@ export class GrantRecords {
               grantId,
             }),
           ]),
-      ...(terms.name === '' ? [] : [putRecord(namedPath, named, NamedGrantSchema, { grantId })]),
+      ...(terms.name === '' ? [] : [putRecord(namedPath, name, NamedGrantSchema, { grantId })]),
     ];
   }
 
@@ -189,15 +211,18 @@ export class GrantRecords {
       .map(removeRecord);
   }
 
-  /** The grant that was made for the same named request, if it is there still. */
-  async named(keyId: string, terms: GrantTerms, issuingAccount: string): Promise<GrantEntry | undefined> {
-    if (terms.name === '') return undefined;
-    const [named] = await this.#records.find(NamedGrantSchema, [
-      this.#paths.named(keyId, digestOf(terms, issuingAccount)),
-    ]);
-    // One whose record is damaged is made anew.
-    const grant = named?.message && (await this.find(keyId, named.message.grantId));
-    return grant?.message === undefined ? undefined : grant;
+  /** The grant that was made for the same named request, if it is there still, and the record of the name. */
+  async named(
+    keyId: string,
+    terms: GrantTerms,
+    issuingAccount: string,
+  ): Promise<{ name?: Found | undefined; existing?: GrantEntry | undefined }> {
+    if (terms.name === '') return {};
+    const path = this.#paths.named(keyId, digestOf(terms, issuingAccount));
+    const [name] = await this.#records.find(NamedGrantSchema, [path]);
+    const existing = name?.message && (await this.find(keyId, name.message.grantId));
+    // One whose records are damaged is made anew.
+    return { name, existing: existing?.message === undefined ? undefined : existing };
   }
 }
 

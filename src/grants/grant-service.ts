@@ -74,16 +74,16 @@ export class GrantService {
       requireUsable(key.message.keyState, key.protection.arn);
       const { keyId } = key.message;
       const parent = await this.#parent(keyId, call);
-      const existing = await this.#grants.named(keyId, terms, call.principal.accountId);
+      const { name, existing } = await this.#grants.named(keyId, terms, call.principal.accountId);
       const grantId = existing?.message.grantId ?? randomBytes(32).toString('hex');
       const changes =
         existing === undefined
-          ? await this.#grants.additions(keyId, grantId, terms, call.principal.accountId)
+          ? await this.#grants.additions(keyId, grantId, terms, call.principal.accountId, name)
           : [keepRecord(existing), ...(await this.#grants.spentTokens(existing))];
       if (request.dryRun) throw dryRunError(call);
       const issuedAt = this.#clock.now();
       const grantToken = issueToken(this.#tokenKey, { keyId, grantId, issuedAt });
-      const tokenPath = this.#paths.token(keyId, grantId, digestOfToken(grantToken));
+      const tokenPath = this.#paths.token({ keyId, grantId, issuedAt }, digestOfToken(grantToken));
       const token = createRecord(tokenPath, GrantTokenSchema, { creationDate: timestampFromMs(issuedAt) });
       await this.#records.commit([keepRecord(key), ...parent, ...changes, token], 'adds');
       return { grantToken, grantId };
@@ -152,7 +152,7 @@ export class GrantService {
         absence: this.#authorizer.isAtHome(call) ? grantNotFound : () => foreignAccountDenied(call),
         authorize: ({ path, message: grant }) => {
           if (grant === undefined)
-            throw new UnsealError(path, 'nor does its copy, so that nobody knows who may retire it');
+            throw new UnsealError(path, 'and neither does its copy, which would tell who may retire it');
           const granteeMay = grant.operations.includes(GrantOperation.RETIRE_GRANT);
           this.#authorizer.authorizeRetirement(call, key.protection, grant, granteeMay);
         },
@@ -197,6 +197,7 @@ export class GrantService {
       authorize(grant);
       if (dryRun) throw dryRunError(call);
       await this.#records.commit([keepRecord(key), ...(await this.#grants.removals(grant))], 'takes away');
+      await this.#grants.removeTokens(key.message.keyId, grantId);
     });
   }
 

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Clock } from '../clock.ts';
 import { AliasSchema, DestroyedKeySchema, KeyAliasesSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
@@ -125,6 +126,8 @@ export class KeyDeletion {
       const found = await this.#records.listPaths(this.#paths.under(keyId), '', BATCH);
       if (found.length === 0) return;
       await this.#records.commit(found.map(removeRecord), 'adds');
+      // The embedded store works at once; calls shall have their turn in between.
+      await setImmediate();
     }
   }
 }

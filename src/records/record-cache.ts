@@ -23,7 +23,7 @@ export interface RecordCacheOptions<V> {
 /**
  * Remembers what was read at some paths, for as long as the follower's lease holds and no change was told.
  *
- * A read under way whose path changes after it was sent is not remembered: its answer may be older than the change.
+ * What changes while it is read is not remembered as it was read: that may be older than the change.
  */
 export class RecordCache<V extends object> implements ChangeListener {
   readonly #follower: ChangeFollower;
@@ -71,7 +71,7 @@ export class RecordCache<V extends object> implements ChangeListener {
       const read = this.#reads.get(path) ?? this.#start(path);
       const loaded = await read.result;
       if (loaded === undefined) return undefined;
-      if (!read.stale && this.#follower.holds()) return loaded;
+      if (!read.stale && this.#isWhole(loaded) && this.#follower.holds()) return loaded;
     }
     throw new StoreUnavailableError('the record changes faster than it can be read');
   }
@@ -80,8 +80,11 @@ export class RecordCache<V extends object> implements ChangeListener {
     for (const path of paths) {
       const place = this.#options.placeOf?.(path) ?? path;
       const value = this.#values.peek(place);
-      if (value !== undefined && this.#options.revise?.(value, path) !== true) this.#values.delete(place);
-      this.#abandon(place, this.#reads.get(place));
+      if (value !== undefined && !this.#revise(value, path)) this.#values.delete(place);
+      const read = this.#reads.get(place);
+      // A value that can be revised is put right when it has been read: read from the start each time, it might never be.
+      if (read !== undefined && this.#options.revise !== undefined) read.changed.push(path);
+      else this.#abandon(place, read);
     }
   }
 
@@ -91,17 +94,27 @@ export class RecordCache<V extends object> implements ChangeListener {
   }
 
   #start(path: string): Read<V> {
-    const read: Read<V> = { result: this.#load(path, this.#values.peek(path)), stale: false };
+    const read: Read<V> = {
+      result: this.#load(path, this.#values.peek(path)),
+      stale: false,
+      changed: [],
+    };
     this.#reads.set(path, read);
     read.result = read.result
       .then((value) => {
-        if (value !== undefined && !read.stale) this.#values.set(path, value);
+        if (value === undefined || read.stale) return value;
+        if (read.changed.every((changed) => this.#revise(value, changed))) this.#values.set(path, value);
+        else read.stale = true;
         return value;
       })
       .finally(() => {
         if (this.#reads.get(path) === read) this.#reads.delete(path);
       });
     return read;
+  }
+
+  #revise(value: V, path: string): boolean {
+    return this.#options.revise?.(value, path) === true;
   }
 
   #isWhole(value: V): boolean {
@@ -117,6 +130,8 @@ export class RecordCache<V extends object> implements ChangeListener {
 
 interface Read<V> {
   result: Promise<V | undefined>;
-  /** Whether the path changed after the read was sent. */
+  /** Whether what was read may be older than a change, and is of no use. */
   stale: boolean;
+  /** What changed after the read was sent, and is to be taken out of what was read. */
+  readonly changed: string[];
 }

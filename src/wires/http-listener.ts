@@ -53,11 +53,13 @@ export class HttpListener implements Listener {
       response.once('close', () => this.#underWay--);
       handle(request, response);
     };
+    // Of two credentials or hosts none counts: what is in front of this service may have looked at the other.
+    const options = { maxHeaderSize: MAX_HEADERS, requestTimeout: REQUEST_TIMEOUT, joinDuplicateHeaders: true };
     if (tls === undefined) {
-      this.#server = createServer({ maxHeaderSize: MAX_HEADERS, requestTimeout: REQUEST_TIMEOUT }, count);
+      this.#server = createServer(options, count);
     } else {
       const settings = { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADERS };
-      const server = createSecureServer({ ...tls.options, allowHTTP1: true, settings }, count);
+      const server = createSecureServer({ ...options, ...tls.options, allowHTTP1: true, settings }, count);
       server.on('stream', (stream) => stream.setTimeout(STREAM_TIMEOUT, () => stream.close()));
       server.on('session', (session) => session.setTimeout(IDLE_TIMEOUT, () => session.close()));
       tls.addIdentityCertificateListener(() => server.setSecureContext(tls.options));

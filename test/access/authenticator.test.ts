@@ -9,7 +9,7 @@ import { KmsError } from '../../src/errors.ts';
 import { openLog } from '../../src/log.ts';
 import { temporaryFolder } from '../support/deployment.ts';
 import { FakeClock } from '../support/running-service.ts';
-import { makeIssuer } from './oidc-tokens.ts';
+import { AUDIENCE, ISSUER, makeIssuer } from './oidc-tokens.ts';
 
 const ONE = 'arn:aws:iam::000000000000:role/one';
 const TWO = 'arn:aws:iam::000000000000:role/two';
@@ -17,18 +17,19 @@ const MISSING = 'MissingAuthenticationTokenException';
 const INVALID = 'UnrecognizedClientException';
 const log = openLog('silent');
 
-function makeAuthenticator(): Authenticator {
+function makeAuthenticator(clock = new FakeClock(), oidc: readonly object[] = []): Authenticator {
   const path = join(temporaryFolder(), 'principals.yaml');
   const document = {
     principals: [
       { arn: ONE, bearer_tokens: [{ sha256: hash('sha256', 'one') }], tls_identities: ['one', 'uno'] },
       { arn: TWO, bearer_tokens: [{ sha256: hash('sha256', 'a.b.c') }], tls_identities: ['two'] },
     ],
+    oidc,
   };
   writeFileSync(path, stringify(document));
   const principals = new LivePrincipals(path, log);
   onTestFinished(() => principals.close());
-  return new CredentialAuthenticator(principals, new FakeClock(), log);
+  return new CredentialAuthenticator(principals, clock, log);
 }
 
 /** The ARN of whom an authenticator takes the caller for at once, or the exception. */
@@ -77,4 +78,22 @@ describe('a caller', () => {
       expect(outcomeOf(anonymous, authorization, [])).toBe('arn:aws:iam::111111111111:root');
     }
   });
+});
+
+it('a JSON Web Token is not remembered for longer than it is good for', async () => {
+  const clock = new FakeClock(Date.now());
+  const issuer = await makeIssuer();
+  const folder = temporaryFolder();
+  writeFileSync(join(folder, 'jwks.json'), JSON.stringify(issuer.keySet));
+  const common = { issuer: ISSUER, audience: AUDIENCE, algorithms: ['ES256'], jwks_file: join(folder, 'jwks.json') };
+  const authenticator = makeAuthenticator(clock, [
+    { ...common, arn_template: 'arn:aws:iam::000000000000:role/{claim}' },
+  ]);
+  const authorization = `Bearer ${await issuer.sign({ exp: Math.floor(clock.now() / 1_000) + 600 })}`;
+  const evidence = { authorization, tlsIdentities: () => [] };
+  expect((await authenticator.authenticate(evidence)).arn).toBe('arn:aws:iam::000000000000:role/orders');
+  expect(outcomeOf(authenticator, authorization, [])).toBe('arn:aws:iam::000000000000:role/orders');
+  clock.advance(661_000);
+  const late = async () => await authenticator.authenticate(evidence);
+  await expect(late()).rejects.toMatchObject({ exception: 'ExpiredTokenException' });
 });

@@ -1,3 +1,4 @@
+import { addressesIn, addressRangeOf } from '../../src/access/condition-values.ts';
 import { describe, expect, it } from 'vitest';
 import { conditionKeys } from '../../src/access/condition-keys.ts';
 import { readCondition } from '../../src/access/condition.ts';
@@ -417,4 +418,19 @@ describe('the condition keys', () => {
   it.each(conditionKeys().map(({ name }) => name))('can all be looked for: %s', (name) => {
     expect(meets({ Null: { [name.toUpperCase()]: 'true' } })).toBe(true);
   });
+});
+
+it('an address is looked at anew when it is another than the one before', () => {
+  const isIn = addressesIn([addressRangeOf('192.0.2.0/24')!]);
+  const addresses = [
+    '192.0.2.1',
+    '192.0.2.1',
+    '198.51.100.1',
+    '198.51.100.1',
+    '192.0.2.1',
+    '',
+    '::ffff:192.0.2.9',
+    'x',
+  ];
+  expect(addresses.map(isIn)).toEqual([true, true, false, false, true, false, true, false]);
 });

@@ -30,7 +30,10 @@ async function makeDispatcher(authenticate: Authenticate = () => ROOT) {
   };
   const logged: string[] = [];
   const log = openLog('debug', { write: (line: string) => void logged.push(line) });
-  const metrics = new Metrics(() => true);
+  const metrics = new Metrics(
+    () => true,
+    () => true,
+  );
   const dispatcher = new Dispatcher(authenticate, follower, audit, metrics, log, clock);
   return {
     clock,

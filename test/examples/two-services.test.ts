@@ -33,8 +33,8 @@ async function ask(port: number, service: 'orders' | 'billing', operation: strin
 describe('the example of two services', () => {
   it('lets orders sign and billing verify, and neither do the other', async () => {
     await using running = await startService({
-      PRINCIPALS_FILE: pathOf('principals.yaml'),
-      SEED_FILE: pathOf('seed.yaml'),
+      PRINCIPALS_FILE: pathOf('etc/principals.yaml'),
+      SEED_FILE: pathOf('etc/seed.yaml'),
     });
     const { httpPort } = running;
     const signed = await ask(httpPort, 'orders', 'GenerateMac', {});

@@ -1,6 +1,6 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { hash, randomBytes, randomUUID } from 'node:crypto';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { GrantPaths } from '../../src/grants/grant-paths.ts';
 import { deletionOf, openSealer, paths } from '../keys/fixture.ts';
 import { ACCOUNT, DAY } from '../keys/fixture.ts';
@@ -218,6 +218,49 @@ describe('a named grant that is asked for again and again', () => {
     for (const token of [first, last]) expect(await world.generate('orders', [token])).toBe('OK');
     await world.as('admin').grants.retireGrant({ grantToken: first });
     expect(await tokens()).toEqual([]);
+  });
+
+  it('keeps no more tokens than an hour brings, however many that are, and none when it has ended', async () => {
+    const world = await World.start();
+    const { grantId } = await world.grant({ name: 'n' });
+    const prefix = grantPaths.tokens(world.keyId, grantId);
+    const token = (await world.store.paths()).find((path) => path.startsWith(prefix))!;
+    const [record] = await world.store.getMany([token]);
+    const put = Array.from({ length: 900 }, (_, n) => ({
+      ...record!,
+      path: token.slice(0, -64) + hash('sha256', String(n)),
+      version: randomUUID(),
+    }));
+    for (const part of [put.slice(0, 450), put.slice(450)]) {
+      await world.store.commit({ expect: [], put: part, remove: [] });
+    }
+    const left = async () => await world.store.count(prefix);
+    world.clock.advance(3_600_000);
+    const counts = [];
+    for (let n = 0; n < 4; n++) {
+      await world.grant({ name: 'n' });
+      counts.push(await left());
+    }
+    expect(counts).toEqual([502, 103, 3, 4]);
+    await world.store.commit({ expect: [], put: put.slice(0, 450), remove: [] });
+    await world.as('admin').grants.revokeGrant({ keyId: world.keyId, grantId });
+    expect(await left()).toBe(0);
+  });
+
+  it('is one grant when it is asked for twice at the same time', async () => {
+    const world = await World.start();
+    let other: Promise<{ grantId: string }> | undefined;
+    world.store.before = async (method) => {
+      if (method !== 'count' || other !== undefined) return;
+      other = world.grant({ name: 'n' });
+      await other;
+    };
+    // Who came second tries again after a while.
+    const ticking = setInterval(() => world.clock.advance(10), 5);
+    onTestFinished(() => clearInterval(ticking));
+    const { grantId } = await world.grant({ name: 'n' });
+    expect((await other!).grantId).toBe(grantId);
+    expect(await world.listedIds()).toEqual([grantId]);
   });
 
   it('keeps the tokens of a grant that is not effective yet', async () => {

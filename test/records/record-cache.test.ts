@@ -123,7 +123,32 @@ describe('a value that is made of several records', () => {
       cache.forget(['a/1']);
     });
     expect((await cache.read('a'))?.parts.get('a/1')).toBe('revoked');
-    expect(loads).toEqual([undefined, ['a/2'], ['a/2', 'a/1']]);
+    expect(loads).toEqual([undefined, ['a/2'], ['a/1']]);
+  });
+
+  it('is read in the end, however often one of them changes meanwhile', async () => {
+    const { cache, loads, whileLoading } = makeCacheOfParts();
+    parts.clear();
+    for (let n = 0; n < 5; n++) parts.set(`a/${n}`, 'old');
+    let changes = 0;
+    whileLoading(() => {
+      if (changes === 5) return;
+      parts.set(`a/${changes}`, 'new');
+      cache.forget([`a/${changes++}`]);
+    });
+    expect([...new Set((await cache.read('a'))!.parts.values())]).toEqual(['new']);
+    // Only the first of them reads everything.
+    expect(loads).toEqual([undefined, ['a/0'], ['a/1'], ['a/2'], ['a/3'], ['a/4']]);
+  });
+
+  it('is not remembered when what is left of what was read is of no use', async () => {
+    const { cache, loads, whileLoading } = makeCacheOfParts();
+    whileLoading(() => {
+      whileLoading(undefined);
+      cache.forget(['a/all']);
+    });
+    await cache.read('a');
+    expect(loads).toEqual([undefined, undefined]);
   });
 
   it('takes of the capacity what it is made of', async () => {

@@ -7,6 +7,7 @@ import { type RunningService, startService } from '../support/running-service.ts
 
 /** A line of the audit log. */
 export interface AuditLine {
+  readonly decidedBy?: string;
   readonly time: string;
   readonly requestId: string;
   readonly wire: string;

@@ -185,6 +185,15 @@ describe.each(PROTOCOLS)('over %s, a caller', (protocol) => {
     expect(new Set(lines.map(({ principal, authentication }) => `${principal}/${authentication}`))).toEqual(
       new Set(['/none']),
     );
+    expect(new Set(lines.map(({ decidedBy }) => decidedBy))).toEqual(
+      new Set([
+        undefined,
+        'no name of the certificate is in the principals file',
+        'the token is none of the principals file',
+        'the header has no bearer token',
+        'the token is no JSON Web Token that can be verified',
+      ]),
+    );
   });
 
   it('with a JSON Web Token that is not right is refused', async () => {
@@ -196,21 +205,27 @@ describe.each(PROTOCOLS)('over %s, a caller', (protocol) => {
     const publicKey = await importJWK(issuer.keySet.keys[0]!, 'ES256', { extractable: true });
     const pem = Buffer.from(await exportSPKI(publicKey as webcrypto.CryptoKey));
     const claims = { iss: ISSUER, aud: AUDIENCE, sub: 'ann', exp: seconds + 60 };
-    const tokens = {
-      'wrong audience': await issuer.sign({ aud: 'other' }),
-      'wrong issuer': await issuer.sign({ iss: 'https://other.example' }),
-      'wrong key': await (await makeIssuer()).sign(),
-      'missing exp': await issuer.sign({ exp: undefined }),
-      'not yet valid': await issuer.sign({ nbf: seconds + 90 }),
-      'no signature': `${encodePart({ alg: 'none' })}.${payload}.`,
-      'the signature of another algorithm': `${encodePart({ alg: 'none' })}.${payload}.${signature}`,
-      'the public key as secret': await new SignJWT(claims)
-        .setProtectedHeader({ alg: 'HS256', kid: 'first' })
-        .sign(pem),
-    };
-    for (const [what, token] of Object.entries(tokens)) {
-      expect([what, await refusalOf(client.generateMac(GENERATE, bearing(token)))]).toEqual([what, INVALID]);
+    const [algorithm, unverifiable] = [
+      'the algorithm of the token is not allowed',
+      'the token is no JSON Web Token that can be verified',
+    ];
+    /** Tokens, and what the audit log says is wrong with them. */
+    const tokens = [
+      [await issuer.sign({ aud: 'other' }), 'the aud of the token is not right'],
+      [await issuer.sign({ iss: 'https://other.example' }), 'the issuer of the token is none of the principals file'],
+      [await (await makeIssuer()).sign(), 'the signature of the token is not right'],
+      [await issuer.sign({ exp: undefined }), 'the exp of the token is not right'],
+      [await issuer.sign({ nbf: seconds + 90 }), 'the nbf of the token is not right'],
+      [`${encodePart({ alg: 'none' })}.${payload}.`, 'the token is none of the principals file'],
+      [`${encodePart({ alg: 'none' })}.${payload}.${signature}`, algorithm],
+      [await new SignJWT(claims).setProtectedHeader({ alg: 'HS256', kid: 'first' }).sign(pem), algorithm],
+      ['a.b.c', unverifiable],
+    ] as const;
+    for (const [token] of tokens) {
+      expect(await refusalOf(client.generateMac(GENERATE, bearing(token)))).toEqual(INVALID);
     }
+    const lines = await world.service.lines(tokens.length);
+    expect(lines.map(({ decidedBy }) => decidedBy)).toEqual(tokens.map(([, remark]) => remark));
     const expired = await issuer.sign({ exp: seconds - 61 });
     expect(await refusalOf(client.generateMac(GENERATE, bearing(expired)))).toEqual(EXPIRED);
     expect((await client.generateMac(GENERATE, bearing(good))).mac.length).toBe(32);
@@ -248,7 +263,7 @@ describe.each(PROTOCOLS)('over %s, a caller', (protocol) => {
     writeFileSync(world.path('principals.yaml'), 'principals: [');
     world.service.running.service.principals?.reload();
     expect(await admitted()).toEqual(['bearer']);
-    expect(world.service.running.logged.join('')).toContain('it is not YAML; what was in force stays in force');
+    expect(world.service.running.logged.join('')).toContain('is not YAML; what was in force stays in force');
   });
 
   it('whose call is under way keeps it while principals and certificates are read anew', async () => {
