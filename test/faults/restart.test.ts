@@ -36,14 +36,15 @@ describe.each(STORES)('on $store', { timeout: 60_000 }, ({ deployment, skip }) =
   it.skipIf(skip)('no acknowledged key, alias or change is lost when the service is killed', async () => {
     const deployed = deployment();
     const kept: KeptKey[] = [];
-    for (let round = 0; round < ROUNDS; round++) {
+    const disabled = (): number => kept.filter((key) => key.disabled === true).length;
+    // On a busy machine, some rounds end before anything has been taken away.
+    for (let round = 0; round < ROUNDS || disabled() <= 5; round++) {
       const service = await startReplica(deployed.settings);
       await expectKept(service.clients.gRPC, kept.slice(-50));
       const killed = delay(100 + Math.random() * 400).then(() => service.kill('SIGKILL'));
       kept.push(...(await createUntil(service.clients.gRPC, killed)));
       expect(await service.ended).toBe('SIGKILL');
     }
-    expect(kept.filter(({ disabled }) => disabled === true).length).toBeGreaterThan(5);
     await expectKept((await startReplica(deployed.settings)).clients.gRPC, kept);
   });
 });
