@@ -4,11 +4,12 @@ import { Authorizer } from './access/authorizer.ts';
 import { LivePrincipals } from './access/live-principals.ts';
 import { noAuditLog, openAuditLog } from './calls/audit-log.ts';
 import { Dispatcher } from './calls/dispatcher.ts';
-import { aliasLimits, grantLimits, keyLimits, macLimits } from './calls/limits.ts';
+import { aliasLimits, grantLimits, inapplicableLimits, keyLimits, macLimits } from './calls/limits.ts';
 import { Metrics } from './calls/metrics.ts';
-import { operationsOf } from './calls/operation.ts';
+import { alikeOperationsOf, operationsOf } from './calls/operation.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Config } from './config.ts';
+import * as inapplicable from './gen/hmacd/aws/v1/inapplicable_pb.ts';
 import * as alias from './gen/hmacd/v1/alias_pb.ts';
 import * as grant from './gen/hmacd/v1/grant_pb.ts';
 import * as key from './gen/hmacd/v1/key_pb.ts';
@@ -20,6 +21,7 @@ import { GrantRecords } from './grants/grant-records.ts';
 import { GrantService } from './grants/grant-service.ts';
 import { grantTokenKey } from './grants/grant-token-key.ts';
 import { AliasService } from './keys/alias-service.ts';
+import { InapplicableService } from './keys/inapplicable-service.ts';
 import { KeyCache } from './keys/key-cache.ts';
 import { KeyDeletion } from './keys/key-deletion.ts';
 import { KeyPaths } from './keys/key-paths.ts';
@@ -37,8 +39,8 @@ import { Records } from './records/records.ts';
 import { rootKeysOfStore } from './records/root-keys-of-store.ts';
 import { RootKeySealer, type Sealer, type UnsealError } from './records/sealer.ts';
 import { AdminWire } from './wires/admin.ts';
-import { ConnectWire } from './wires/connect.ts';
 import { GrpcWire } from './wires/grpc.ts';
+import { HttpWire } from './wires/http.ts';
 import { replaceStreamTables } from './wires/http2-stream-tables.ts';
 import { Tls } from './wires/tls.ts';
 
@@ -48,7 +50,7 @@ const CACHE_CAPACITY = 100_000;
 /** A service, wired and with its store open, that does not listen yet. */
 export interface Service {
   readonly grpc: GrpcWire;
-  readonly http: ConnectWire;
+  readonly http: HttpWire;
   readonly admin: AdminWire;
   /** The certificate of the listeners; `undefined` without TLS. */
   readonly tls: Tls | undefined;
@@ -93,7 +95,9 @@ export async function build(
       ? undefined
       : open.adopt(new LivePrincipals(config.principalsFile, log), (opened) => opened.close());
   const authenticator =
-    principals === undefined ? anonymousAuthenticator(deployment) : new CredentialAuthenticator(principals, clock, log);
+    principals === undefined
+      ? anonymousAuthenticator(deployment)
+      : new CredentialAuthenticator(principals, deployment, clock, log);
   const store = open.adopt(
     replacements.store ?? (await openRecordStore(config.store, { ...config, ...deployment }, log)),
     (opened) => opened.close(),
@@ -202,6 +206,10 @@ export async function build(
       [],
     ),
   ];
+  const refusals = new InapplicableService(reader);
+  const awsOperations = alikeOperationsOf(inapplicable.InapplicableService, inapplicableLimits, (request, call) =>
+    refusals.refuse(request as inapplicable.InapplicableRequest, call),
+  );
   const deletion = open.adopt(
     new KeyDeletion(
       records,
@@ -223,7 +231,7 @@ export async function build(
 
   const grpc = new GrpcWire(operations, dispatcher, config, tls);
   health = (serving) => grpc.setServing(serving);
-  const http = new ConnectWire(operations, dispatcher, config, tls);
+  const http = new HttpWire(operations, awsOperations, dispatcher, config, tls);
   const admin = new AdminWire(metrics, () => wanted && follower.available);
   const owned = open.move();
   return {

@@ -9,6 +9,7 @@ import { JwtVerifier, looksLikeJwt } from './jwt.ts';
 import type { LivePrincipals } from './live-principals.ts';
 import { type Principal, principalOf } from './principal.ts';
 import type { Principals } from './principals.ts';
+import { isSigned, type SignatureScope, type SignedRequest, signerOf } from './sigv4.ts';
 
 /** How many bearer tokens are remembered that were shown before. */
 const KNOWN = 10_000;
@@ -19,6 +20,8 @@ export interface Evidence {
   readonly authorization: string | undefined;
   /** The SPIFFE ID and DNS names of the caller's certificate, if the listener's client CA vouches for it. */
   tlsIdentities(): readonly string[];
+  /** The request itself, where it may be signed as AWS's are. */
+  readonly signedRequest?: SignedRequest | undefined;
 }
 
 /** Finds out who calls. */
@@ -38,8 +41,8 @@ export function anonymousAuthenticator(deployment: Deployment): Authenticator {
 }
 
 /**
- * Takes callers for whom the principals file says they are: by a bearer token, which decides when there is one, and
- * otherwise by the client certificate.
+ * Takes callers for whom the principals file says they are: by the signature of a request or a bearer token, which decides
+ * when there is one, and otherwise by the client certificate.
  */
 export class CredentialAuthenticator implements Authenticator {
   readonly #principals: LivePrincipals;
@@ -47,9 +50,11 @@ export class CredentialAuthenticator implements Authenticator {
   /** By the headers with bearer tokens of the principals file that came before. */
   readonly #known = new LRUCache<string, Principal>({ max: KNOWN });
   #knownOf: Principals | undefined;
+  readonly #scope: SignatureScope;
 
-  constructor(principals: LivePrincipals, clock: Clock, log: Logger) {
+  constructor(principals: LivePrincipals, { region }: Deployment, clock: Clock, log: Logger) {
     this.#principals = principals;
+    this.#scope = { region, clock };
     this.#jwt = new JwtVerifier(clock, log);
   }
 
@@ -59,7 +64,8 @@ export class CredentialAuthenticator implements Authenticator {
       this.#known.clear();
       this.#knownOf = principals;
     }
-    const { authorization } = evidence;
+    const { authorization, signedRequest } = evidence;
+    if (signedRequest !== undefined && isSigned(signedRequest)) return signerOf(signedRequest, principals, this.#scope);
     if (authorization === undefined) return ofCertificate(evidence.tlsIdentities(), principals);
     // Strings are compared only when their hashes are the same, and these are seeded anew by each process: how long it
     // takes tells no more than the look-up of a digest.

@@ -1,7 +1,7 @@
 import type { Principal } from './principal.ts';
 
 /** The protocols that a call can come by. */
-export type Wire = 'grpc' | 'connect' | 'grpc-web';
+export type Wire = 'grpc' | 'connect' | 'grpc-web' | 'aws-json';
 
 /** A call under way: who wants what, and what is found out about it on the way. */
 export interface Call {

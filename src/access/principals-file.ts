@@ -1,4 +1,4 @@
-import { createSecretKey, hash, type KeyObject } from 'node:crypto';
+import { createSecretKey, hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parse, YAMLParseError } from 'yaml';
@@ -7,7 +7,7 @@ import { CheckedValue } from './checked-value.ts';
 import { type OidcIssuer, readOidcIssuer } from './oidc-issuer.ts';
 import { Policy } from './policy.ts';
 import { isPrincipalArn, withoutRolePath } from './principal.ts';
-import { type PrincipalEntry, Principals } from './principals.ts';
+import { type AccessKeySecret, type PrincipalEntry, Principals } from './principals.ts';
 
 /** What a principals file and the files it names hold. */
 export interface PrincipalsFile {
@@ -17,6 +17,7 @@ export interface PrincipalsFile {
 }
 
 const DIGEST = /^[0-9a-fA-F]{64}$/;
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,3})?(?:Z|[+-]\d\d:\d\d)$/;
 const ACCESS_KEY_ID = /^\w{16,128}$/;
 /** https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE-ID.md */
 const SPIFFE_ID = /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/[\w.-]+)*$/;
@@ -111,15 +112,36 @@ class Reading {
     return name ?? '';
   }
 
-  #accessKey(key: CheckedValue): [string, KeyObject] {
-    const { id, secret_file } = key.members('id', 'secret_file');
+  #accessKey(key: CheckedValue): [string, AccessKeySecret] {
+    const { id, secret_file, session_token_sha256, expires_at } = key.members(
+      'id',
+      'secret_file',
+      'session_token_sha256',
+      'expires_at',
+    );
     const name = id.text('16 to 128 letters, digits or underscores', (text) => ACCESS_KEY_ID.test(text));
     this.#once('access key', name, id);
     const secret = this.#fileNamed(secret_file)
       ?.toString()
       .replace(/\r?\n$/, '');
     if (secret === '') secret_file.problem('is empty');
-    return [name ?? '', createSecretKey(Buffer.from(`AWS4${secret ?? ''}`))];
+    const sessionTokenDigest = session_token_sha256.present
+      ? session_token_sha256.text('the SHA-256 of a token in 64 hexadecimal digits', (text) => DIGEST.test(text))
+      : undefined;
+    const end = expires_at.present
+      ? expires_at.text(
+          'a time such as 2030-12-31T23:59:59Z',
+          (text) => TIME.test(text) && !Number.isNaN(Date.parse(text)),
+        )
+      : undefined;
+    return [
+      name ?? '',
+      {
+        signingSecret: createSecretKey(Buffer.from(`AWS4${secret ?? ''}`)),
+        sessionTokenDigest: sessionTokenDigest?.toLowerCase(),
+        expiresAt: end === undefined ? undefined : Date.parse(end),
+      },
+    ];
   }
 
   #policies(policies: CheckedValue): Policy[] {

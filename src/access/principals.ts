@@ -3,11 +3,19 @@ import { arnOfClaim, type OidcIssuer } from './oidc-issuer.ts';
 import type { Policy } from './policy.ts';
 import { type Authentication, type Principal, principalOf, withoutRolePath } from './principal.ts';
 
-/** An access key of a principal, for requests that are signed. */
-export interface AccessKey {
-  readonly principal: Principal;
+/** What requests are signed with. */
+export interface AccessKeySecret {
   /** `AWS4` and the secret: what Signature Version 4 begins with. */
   readonly signingSecret: KeyObject;
+  /** Of a temporary access key: the SHA-256, in lower-case hexadecimal, of the token that comes with it. */
+  readonly sessionTokenDigest: string | undefined;
+  /** When it ends, in milliseconds since 1970. */
+  readonly expiresAt: number | undefined;
+}
+
+/** An access key of a principal. */
+export interface AccessKey extends AccessKeySecret {
+  readonly principal: Principal;
 }
 
 /** What is known of one principal. */
@@ -18,7 +26,7 @@ export interface PrincipalEntry {
   readonly tokenDigests: readonly string[];
   readonly tlsIdentities: readonly string[];
   /** By their IDs. */
-  readonly accessKeys: ReadonlyMap<string, KeyObject>;
+  readonly accessKeys: ReadonlyMap<string, AccessKeySecret>;
 }
 
 /** Everybody who may call, found by what they show. It never changes: a new file makes a new one. */
@@ -44,9 +52,7 @@ export class Principals {
       ) as [Principal, Principal, Principal];
       for (const digest of tokenDigests) this.#byToken.set(digest, byToken);
       for (const identity of tlsIdentities) this.#byTlsIdentity.set(identity, byTls);
-      for (const [id, signingSecret] of accessKeys) {
-        this.#accessKeys.set(id, { principal: bySignature, signingSecret });
-      }
+      for (const [id, secret] of accessKeys) this.#accessKeys.set(id, { ...secret, principal: bySignature });
     }
     this.#issuers = new Map(issuers.map((issuer) => [issuer.issuer, issuer]));
   }

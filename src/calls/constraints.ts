@@ -1,4 +1,5 @@
 import type { DescEnum } from '@bufbuild/protobuf';
+import { awsNameOf } from '../aws-name.ts';
 import { shortened } from '../errors.ts';
 
 /** What is wrong with a value: the rest of AWS's sentence after the value, and the value itself where it may be shown. */
@@ -79,9 +80,12 @@ export function secrets(most: number, leastLength: number, mostLength: number): 
  */
 export function valueOf(desc: DescEnum, names: readonly string[]): Constraint<number> {
   return (value) =>
-    desc.value[value] === undefined
-      ? { shown: `'${value}'`, constraint: `Member must satisfy enum value set: [${names.join(', ')}]` }
-      : undefined;
+    isValueOf(desc, value)
+      ? undefined
+      : {
+          shown: quoted(nameOf(desc, value)),
+          constraint: `Member must satisfy enum value set: [${names.join(', ')}]`,
+        };
 }
 
 /** Demands that an enum's field is there, and a value that the enum has. */
@@ -96,14 +100,29 @@ export function requiredValueOf(desc: DescEnum, names: readonly string[]): Const
  * @param names AWS's names of the values, as an error tells them
  */
 export function requiredValuesOf(desc: DescEnum, names: readonly string[]): Constraint<readonly number[]> {
+  const known = valuesOf(desc, names);
+  return (values) => (values.length === 0 ? { shown: 'null', constraint: 'Member must not be null' } : known(values));
+}
+
+/** Values that an enum has, or none; `names` as of `requiredValuesOf`. */
+export function valuesOf(desc: DescEnum, names: readonly string[]): Constraint<readonly number[]> {
   return (values) => {
-    if (values.length === 0) return { shown: 'null', constraint: 'Member must not be null' };
-    if (values.every((value) => value !== 0 && desc.value[value] !== undefined)) return undefined;
+    if (values.every((value) => value !== 0 && isValueOf(desc, value))) return undefined;
     return {
-      shown: `'[${values.join(', ')}]'`,
+      shown: quoted(`[${values.map((value) => nameOf(desc, value)).join(', ')}]`),
       constraint: `Member must satisfy constraint: [Member must satisfy enum value set: [${names.join(', ')}]]`,
     };
   };
+}
+
+/** Whether an enum has a value; on a wire with names, one that it does not have is a text. */
+function isValueOf(desc: DescEnum, value: number | string): boolean {
+  return typeof value === 'number' && desc.value[value] !== undefined;
+}
+
+function nameOf(desc: DescEnum, value: number | string): string {
+  const known = typeof value === 'number' && value !== 0 ? desc.value[value] : undefined;
+  return known === undefined ? String(value) : awsNameOf(known);
 }
 
 /** A secret of `least` to `most` characters, or none, which no error shows. */

@@ -26,9 +26,9 @@ export type Authenticate = (arrival: Arrival) => Principal | Promise<Principal>;
 
 /** How a wire turns a body into a request, and an answer into what it sends. */
 export interface Codec<B, T> {
-  /** Throws anything when the body is not a request. */
+  /** Throws anything when the body is not a request; a KmsError says why. */
   decode(body: B): object;
-  encode(answer: object): T;
+  encode(answer: object, call: Call): T;
 }
 
 /** A call that did not succeed, and all that its caller may know. */
@@ -119,7 +119,7 @@ export class Dispatcher {
   }
 
   #answered<B, T>(operation: Operation, call: Call, started: number, codec: Codec<B, T>, answer: object): T {
-    const encoded = codec.encode(answer);
+    const encoded = codec.encode(answer, call);
     // A process that was stopped for longer than the lease must not say now what was true then.
     if (operation.actsOnCache && !this.#follower.holds()) throw new StoreUnavailableError('the lease lapsed');
     this.#ended(call, 'OK', started);
@@ -172,7 +172,8 @@ function newCall(operation: Operation, { wire, sourceAddress }: Arrival): Call {
 function decode<B>(codec: Codec<B, unknown>, body: B): object {
   try {
     return codec.decode(body);
-  } catch {
+  } catch (error) {
+    if (error instanceof KmsError) throw error;
     // The reason may quote the message, and with it what it authenticates.
     throw new KmsError(UNDECODED, 'The request does not decode.');
   }

@@ -3,15 +3,20 @@ import {
   type DescMessage,
   type DescMethodUnary,
   type DescService,
-  getOption,
   type MessageShape,
 } from '@bufbuild/protobuf';
+import { awsNameOf } from '../aws-name.ts';
 import type { FieldViolation } from '../errors.ts';
 import type { AliasService } from '../gen/hmacd/v1/alias_pb.ts';
-import { type KeyService, KeySpecSchema, KeyUsageSchema, OriginSchema } from '../gen/hmacd/v1/key_pb.ts';
+import {
+  type KeyService,
+  KeySpecSchema,
+  KeyUsageSchema,
+  OriginSchema,
+  ResourceOwnerSchema,
+} from '../gen/hmacd/v1/key_pb.ts';
 import { GrantOperationSchema, type GrantService } from '../gen/hmacd/v1/grant_pb.ts';
 import { MacAlgorithmSchema, type MacService } from '../gen/hmacd/v1/mac_pb.ts';
-import { aws_name } from '../gen/hmacd/v1/options_pb.ts';
 import {
   bytes,
   characters,
@@ -25,6 +30,7 @@ import {
   secrets,
   sentence,
   valueOf,
+  valuesOf,
 } from './constraints.ts';
 
 /** The limits of a service's requests: a row for each rpc, a constraint for each field that has one. */
@@ -58,8 +64,31 @@ const sourceArn = optional(characters(1, 2_048));
 
 /** AWS's names of an enum's values, in the order of the contract. */
 function awsNamesOf(desc: DescEnum): string[] {
-  return desc.values.filter((value) => value.number !== 0).map((value) => getOption(value, aws_name));
+  return desc.values.filter((value) => value.number !== 0).map(awsNameOf);
 }
+
+const keySpec = valueOf(KeySpecSchema, [
+  'RSA_2048',
+  'ECC_NIST_P384',
+  'ECC_NIST_P256',
+  'ECC_NIST_P521',
+  'HMAC_384',
+  'RSA_3072',
+  'ECC_SECG_P256K1',
+  'RSA_4096',
+  'SYMMETRIC_DEFAULT',
+  'HMAC_256',
+  'HMAC_224',
+  'HMAC_512',
+  'SM2',
+  'ML_DSA_44',
+  'ML_DSA_65',
+  'ML_DSA_87',
+  'ECC_NIST_EDWARDS25519',
+  'ML_KEM_512',
+  'ML_KEM_768',
+  'ML_KEM_1024',
+]);
 
 export const macLimits: Limits<typeof MacService> = {
   generateMac: { message, keyId, macAlgorithm, grantTokens },
@@ -69,31 +98,20 @@ export const macLimits: Limits<typeof MacService> = {
 export const keyLimits: Limits<typeof KeyService> = {
   createKey: {
     description: optional(description),
-    keyUsage: valueOf(KeyUsageSchema, ['ENCRYPT_DECRYPT', 'SIGN_VERIFY', 'GENERATE_VERIFY_MAC', 'KEY_AGREEMENT']),
-    keySpec: valueOf(KeySpecSchema, [
-      'RSA_2048',
-      'ECC_NIST_P384',
-      'ECC_NIST_P256',
-      'ECC_NIST_P521',
-      'HMAC_384',
-      'RSA_3072',
-      'ECC_SECG_P256K1',
-      'RSA_4096',
-      'SYMMETRIC_DEFAULT',
-      'HMAC_256',
-      'HMAC_224',
-      'HMAC_512',
-      'SM2',
-      'ML_DSA_44',
-      'ML_DSA_65',
-      'ML_DSA_87',
-      'ECC_NIST_EDWARDS25519',
+    keyUsage: valueOf(KeyUsageSchema, [
+      'ENCRYPT_DECRYPT',
+      'SIGN_VERIFY',
+      'GENERATE_VERIFY_MAC',
+      'KEY_AGREEMENT',
+      'ENCAPSULATE_DECAPSULATE',
     ]),
+    keySpec,
+    customerMasterKeySpec: keySpec,
     origin: valueOf(OriginSchema, ['AWS_KMS', 'EXTERNAL', 'AWS_CLOUDHSM', 'EXTERNAL_KEY_STORE']),
     policy: optional(policy),
   },
   describeKey: { keyId, grantTokens },
-  listKeys: { limit, marker },
+  listKeys: { limit, marker, resourceOwners: valuesOf(ResourceOwnerSchema, awsNamesOf(ResourceOwnerSchema)) },
   enableKey: { keyId },
   disableKey: { keyId },
   updateKeyDescription: { keyId, description: required(description) },
@@ -135,8 +153,17 @@ export const aliasLimits: Limits<typeof AliasService> = {
 /** Says what is out of its limits in a request; in a way that costs little when nothing is. */
 export type Validator = (request: object) => readonly FieldViolation[];
 
-/** The validator of one row of limits. */
+/** The limits of an operation that HMAC keys have no use for. */
+export const inapplicableLimits = { keyId: optional(characters(1, 2_048)), grantTokens };
+
+/**
+ * The validator of one row of limits.
+ *
+ * @throws Error when an enum has none: a value that it does not have must not get past
+ */
 export function validator(input: DescMessage, row: object): Validator {
+  const unlimited = input.fields.find((field) => field.enum !== undefined && !(field.localName in row));
+  if (unlimited !== undefined) throw new Error(`${unlimited.toString()} has no limits`);
   const rules = input.fields.flatMap(({ localName, name, jsonName }) => {
     const constraint = (row as Record<string, Constraint<unknown> | undefined>)[localName];
     return constraint === undefined ? [] : [{ localName, name, jsonName, constraint }];

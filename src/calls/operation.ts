@@ -1,6 +1,7 @@
 import {
   create,
   type DescMessage,
+  type DescMethod,
   type DescMethodUnary,
   type DescService,
   type MessageInitShape,
@@ -16,6 +17,9 @@ export type Handlers<S extends DescService> = {
     : never;
 };
 
+/** Answers a request that is within its limits. */
+export type Serve = (request: object, call: Call) => object | Promise<object>;
+
 /** One rpc, with everything that is done for it. */
 export interface Operation {
   readonly method: DescMethodUnary;
@@ -23,7 +27,7 @@ export interface Operation {
   readonly name: string;
   readonly validate: Validator;
   /** Answers, or throws what the call ends in. */
-  readonly serve: (request: object, call: Call) => object | Promise<object>;
+  readonly serve: Serve;
   /** Whether it acts on what the replica remembers, and so may answer only while the lease holds. */
   readonly actsOnCache: boolean;
 }
@@ -40,17 +44,25 @@ export function operationsOf<S extends DescService>(
   actsOnCache: readonly (keyof S['method'] & string)[],
 ): Operation[] {
   return service.methods.map((method) => {
-    if (method.methodKind !== 'unary') throw new Error(`${method.name} is not unary`);
     const name = method.localName as keyof S['method'] & string;
-    const handler = handlers[name].bind(handlers) as (request: object, call: Call) => object | Promise<object>;
-    return {
-      method: method as DescMethodUnary,
-      name: method.name,
-      validate: validator(method.input, limits[name]),
-      serve: handler,
-      actsOnCache: actsOnCache.includes(name),
-    };
+    return operationOf(method, limits[name], handlers[name].bind(handlers) as Serve, actsOnCache.includes(name));
   });
+}
+
+/** The operations of a service that are all alike, and read the store. */
+export function alikeOperationsOf(service: DescService, limits: object, serve: Serve): Operation[] {
+  return service.methods.map((method) => operationOf(method, limits, serve, false));
+}
+
+function operationOf(method: DescMethod, limits: object, serve: Serve, actsOnCache: boolean): Operation {
+  if (method.methodKind !== 'unary') throw new Error(`${method.name} is not unary`);
+  return {
+    method: method as DescMethodUnary,
+    name: method.name,
+    validate: validator(method.input, limits),
+    serve,
+    actsOnCache,
+  };
 }
 
 /** The message that a handler's answer stands for. */

@@ -24,7 +24,7 @@ import { ConflictError } from '../records/record-store.ts';
 import { type Change, createRecord, type DamagedEntry, keepRecord, type Records } from '../records/records.ts';
 import { UnsealError } from '../records/sealer.ts';
 import { covers, describeGrant, type GrantTerms, isThere, termsOf } from './grant.ts';
-import { awsNameOf } from './grant-operations.ts';
+import { grantOperationName } from './grant-operations.ts';
 import type { GrantPaths } from './grant-paths.ts';
 import { type GrantEntry, type GrantRecords, isGrantId } from './grant-records.ts';
 import { digestOfToken, issueToken, readToken } from './grant-token.ts';
@@ -241,7 +241,7 @@ function valuesOf({ granteePrincipal, retiringPrincipal, operations, sourceArn }
   return {
     'kms:granteeprincipal': [granteePrincipal],
     ...(retiringPrincipal !== '' && { 'kms:retiringprincipal': [retiringPrincipal] }),
-    'kms:grantoperations': operations.map(awsNameOf),
+    'kms:grantoperations': operations.map(grantOperationName),
     ...(sourceArn !== '' && { 'kms:grantconstraintsourcearn': [sourceArn] }),
     ...NOT_FOR_SERVICES,
   };

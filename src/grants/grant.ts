@@ -4,7 +4,7 @@ import { isPrincipalArn } from '../access/principal.ts';
 import { KmsError } from '../errors.ts';
 import type { Grant } from '../gen/hmacd/store/v1/records_pb.ts';
 import { type CreateGrantRequest, GrantOperation } from '../gen/hmacd/v1/grant_pb.ts';
-import { awsNameOf } from './grant-operations.ts';
+import { grantOperationName } from './grant-operations.ts';
 
 // What a grant allows: pure functions of a grant and the time.
 // https://docs.aws.amazon.com/kms/latest/developerguide/grants.html
@@ -48,7 +48,7 @@ export function termsOf(request: CreateGrantRequest, now: number): GrantTerms {
   if (unsupported.length > 0) {
     throw new KmsError(
       'ValidationException',
-      `Operations [${unsupported.map(awsNameOf).join(', ')}] are not supported when creating a grant for a symmetric KMS key with key usage GENERATE_VERIFY_MAC. Valid operations are [${GRANTABLE.map(awsNameOf).join(', ')}]`,
+      `Operations [${unsupported.map(grantOperationName).join(', ')}] are not supported when creating a grant for a symmetric KMS key with key usage GENERATE_VERIFY_MAC. Valid operations are [${GRANTABLE.map(grantOperationName).join(', ')}]`,
     );
   }
   const { encryptionContextEquals = {}, encryptionContextSubset = {}, sourceArn = '' } = constraints ?? {};

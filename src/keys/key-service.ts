@@ -23,6 +23,7 @@ import {
   type PutKeyPolicyRequest,
   type ScheduleKeyDeletionRequest,
   type UpdateKeyDescriptionRequest,
+  ResourceOwner,
 } from '../gen/hmacd/v1/key_pb.ts';
 import { type Effect, type Records, createRecord, removeRecord, replaceRecord } from '../records/records.ts';
 import { algorithmOfKeySpec, type HmacAlgorithm } from './algorithms.ts';
@@ -88,6 +89,9 @@ export class KeyService {
 
   async listKeys(request: ListKeysRequest, call: Call) {
     this.#authorizer.authorizeByIdentity(call);
+    const { resourceOwners } = request;
+    if (resourceOwners.length > 0 && !resourceOwners.includes(ResourceOwner.SELF))
+      return { keys: [], truncated: false };
     const limit = request.limit ?? 100;
     const after = this.#paths.key(nameOfMarker(request.marker, isKeyId));
     const [found, ended] = await Promise.all([
@@ -230,7 +234,15 @@ export class KeyService {
  *
  * @throws KmsError ValidationException where AWS KMS refuses it too, else UnsupportedOperationException.
  */
-function requireHmacKey({ keySpec, keyUsage, origin, multiRegion }: CreateKeyRequest): HmacAlgorithm {
+function requireHmacKey(request: CreateKeyRequest): HmacAlgorithm {
+  const { keyUsage, origin, multiRegion } = request;
+  const keySpec = keySpecOf(request);
+  if (request.keySpec !== KeySpec.UNSPECIFIED && request.customerMasterKeySpec !== KeySpec.UNSPECIFIED) {
+    throw new KmsError(
+      'ValidationException',
+      'You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.',
+    );
+  }
   const algorithm = algorithmOfKeySpec(keySpec);
   if (algorithm === undefined) {
     const symmetric = keySpec === KeySpec.UNSPECIFIED || keySpec === KeySpec.SYMMETRIC_DEFAULT;
@@ -247,6 +259,11 @@ function requireHmacKey({ keySpec, keyUsage, origin, multiRegion }: CreateKeyReq
   if (origin !== Origin.UNSPECIFIED && origin !== Origin.AWS_KMS) throw unsupported('Origin', 'AWS_KMS');
   if (multiRegion) throw unsupported('MultiRegion', 'false');
   return algorithm;
+}
+
+/** The spec that is asked for, by either of its names. */
+function keySpecOf({ keySpec, customerMasterKeySpec }: CreateKeyRequest): KeySpec {
+  return keySpec === KeySpec.UNSPECIFIED ? customerMasterKeySpec : keySpec;
 }
 
 const KEY_USAGE_NAMES: Readonly<Record<number, string>> = Object.fromEntries(
@@ -272,9 +289,10 @@ function requirePolicyName(policyName: string | undefined): void {
 }
 
 /** What is asked for in a key that there is not yet. */
-function specValues({ keySpec, keyUsage, origin, multiRegion }: CreateKeyRequest): ConditionValues {
+function specValues(request: CreateKeyRequest): ConditionValues {
+  const { keyUsage, origin, multiRegion } = request;
   return {
-    'kms:keyspec': [nameOf(KeySpec, keySpec) ?? 'SYMMETRIC_DEFAULT'],
+    'kms:keyspec': [nameOf(KeySpec, keySpecOf(request)) ?? 'SYMMETRIC_DEFAULT'],
     'kms:keyusage': [nameOf(KeyUsage, keyUsage) ?? 'ENCRYPT_DECRYPT'],
     'kms:keyorigin': [nameOf(Origin, origin) ?? 'AWS_KMS'],
     'kms:multiregion': [String(multiRegion ?? false)],

@@ -29,7 +29,8 @@ function makeAuthenticator(clock = new FakeClock(), oidc: readonly object[] = []
   writeFileSync(path, stringify(document));
   const principals = new LivePrincipals(path, log);
   onTestFinished(() => principals.close());
-  return new CredentialAuthenticator(principals, clock, log);
+  const deployment = { partition: 'aws', region: 'us-east-1', accountId: '0'.repeat(12) };
+  return new CredentialAuthenticator(principals, deployment, clock, log);
 }
 
 /** The ARN of whom an authenticator takes the caller for at once, or the exception. */

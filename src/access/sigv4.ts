@@ -1,0 +1,242 @@
+import { createHmac, hash, type KeyObject, timingSafeEqual } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Clock } from '../clock.ts';
+import { KmsError, shortened } from '../errors.ts';
+import { unrecognizedClient } from './bearer.ts';
+import type { Principal } from './principal.ts';
+import type { AccessKey, Principals } from './principals.ts';
+
+/** A request as its signature sees it. */
+export interface SignedRequest {
+  /** In capitals. */
+  readonly method: string;
+  /** Path and query, as they were sent. */
+  readonly target: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Uint8Array;
+}
+
+/** What a signature has to be made for. */
+export interface SignatureScope {
+  /** Such as `us-east-1`. */
+  readonly region: string;
+  readonly clock: Clock;
+}
+
+const ALGORITHM = 'AWS4-HMAC-SHA256';
+const SERVICE = 'kms';
+const TERMINATOR = 'aws4_request';
+/** By how much the clock of a caller may be off, in minutes. */
+const TOLERANCE = 5;
+
+/** An `Authorization` header of Signature Version 4, and the time of the request. */
+interface Authorization {
+  readonly credential: string;
+  readonly signedHeaders: string;
+  readonly signature: string;
+  /** As in `20181105T221604Z`. */
+  readonly date: string;
+}
+
+/** Whether an `authorization` header, or a query, is of a signature of AWS. */
+export function isSigned({ headers, target }: SignedRequest): boolean {
+  return headers.authorization?.startsWith('AWS4-') === true || target.includes('X-Amz-Algorithm=');
+}
+
+/**
+ * Tells who has signed a request, by Signature Version 4.
+ *
+ * What is wrong is looked for in AWS's order: the parts of the header, the time, the scope, the key, the signature.
+ *
+ * @throws KmsError IncompleteSignatureException, InvalidSignatureException, UnrecognizedClientException,
+ *   ExpiredTokenException
+ * @see https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+ */
+export function signerOf(request: SignedRequest, principals: Principals, { region, clock }: SignatureScope): Principal {
+  const authorization = readAuthorization(request);
+  requireTimely(authorization.date, clock.now());
+  const [keyId, scope] = readCredential(authorization, region);
+  const accessKey = principals.accessKey(keyId);
+  if (accessKey === undefined) throw unrecognizedClient();
+  requireSessionToken(accessKey, request.headers['x-amz-security-token'], clock.now());
+  requireSigned(authorization.signedHeaders, request.headers);
+  // Of a header, a character is a byte here.
+  const digest = hash('sha256', Buffer.from(canonicalRequest(request, authorization.signedHeaders), 'latin1'));
+  const text = `${ALGORITHM}\n${authorization.date}\n${scope}\n${digest}`;
+  const expected = createHmac('sha256', signingKey(accessKey, scope)).update(text).digest();
+  if (!isSame(expected, authorization.signature)) throw wrongSignature();
+  return accessKey.principal;
+}
+
+function readAuthorization({ headers, target }: SignedRequest): Authorization {
+  const { authorization } = headers;
+  if (authorization === undefined) {
+    throw new KmsError('IncompleteSignatureException', 'A signature in the query is not supported.');
+  }
+  if (target.includes('X-Amz-Algorithm=')) {
+    const both = `Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.`;
+    throw new KmsError('InvalidSignatureException', both);
+  }
+  const [algorithm, parameters] = cutAt(authorization, ' ');
+  if (algorithm !== ALGORITHM) {
+    throw new KmsError('IncompleteSignatureException', `Unsupported AWS 'algorithm': '${shortened(algorithm)}'.`);
+  }
+  const values = new Map(parameters.split(',').map((parameter) => cutAt(parameter.trim(), '=')));
+  const credential = values.get('Credential');
+  const signature = values.get('Signature');
+  const signedHeaders = values.get('SignedHeaders');
+  const date = headers['x-amz-date'] ?? headers.date;
+  if (!credential || !signature || !signedHeaders || typeof date !== 'string') {
+    const sentences = [
+      ...(credential ? [] : ["Authorization header requires 'Credential' parameter."]),
+      ...(signature ? [] : ["Authorization header requires 'Signature' parameter."]),
+      ...(signedHeaders ? [] : ["Authorization header requires 'SignedHeaders' parameter."]),
+      ...(date === undefined
+        ? ["Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."]
+        : []),
+      `Authorization=${shortened(authorization)}`,
+    ];
+    throw new KmsError('IncompleteSignatureException', sentences.join(' '));
+  }
+  return { credential, signature, signedHeaders, date: basicDate(date) };
+}
+
+/** A date in ISO 8601's basic format; one of an HTTP `Date` header may be given. */
+function basicDate(text: string): string {
+  if (/^\d{8}T\d{6}Z$/.test(text)) return text;
+  const date = new Date(/^[A-Z][a-z]{2}, .* GMT$/.test(text) ? text : Number.NaN);
+  if (!Number.isNaN(date.getTime())) return basic(date.getTime());
+  throw new KmsError(
+    'IncompleteSignatureException',
+    `Date must be in ISO-8601 'basic format'. Got '${shortened(text)}'. See http://en.wikipedia.org/wiki/ISO_8601`,
+  );
+}
+
+function basic(time: number): string {
+  return new Date(time).toISOString().replace(/[-:]|\.\d{3}/g, '');
+}
+
+function requireTimely(date: string, now: number): void {
+  const time = Date.parse(date.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z'));
+  const [earliest, latest] = [now - TOLERANCE * 60_000, now + TOLERANCE * 60_000];
+  if (time >= earliest && time <= latest) return;
+  throw new KmsError(
+    'InvalidSignatureException',
+    time > latest
+      ? `Signature not yet current: ${date} is still later than ${basic(latest)} (${basic(now)} + ${TOLERANCE} min.)`
+      : `Signature expired: ${date} is now earlier than ${basic(earliest)} (${basic(now)} - ${TOLERANCE} min.)`,
+  );
+}
+
+/** The ID of the access key, and the scope. */
+function readCredential({ credential, date }: Authorization, region: string): [keyId: string, scope: string] {
+  const parts = credential.split('/');
+  if (parts.length !== 5) {
+    throw new KmsError(
+      'IncompleteSignatureException',
+      `Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '${shortened(credential)}'`,
+    );
+  }
+  const [keyId = '', day = '', inRegion, service, terminator = ''] = parts;
+  const problems = [
+    ...(inRegion === region ? [] : ['Credential should be scoped to a valid region. ']),
+    ...(service === SERVICE ? [] : [`Credential should be scoped to correct service: '${SERVICE}'. `]),
+    ...(terminator === TERMINATOR
+      ? []
+      : [`Credential should be scoped with a valid terminator: '${TERMINATOR}', not '${shortened(terminator)}'. `]),
+    ...(date.startsWith(day) && day.length === 8
+      ? []
+      : [
+          `Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '${shortened(day)}' != '${date.slice(0, 8)}', from '${date}'.`,
+        ]),
+  ];
+  if (problems.length > 0) throw new KmsError('InvalidSignatureException', problems.join(''));
+  return [keyId, credential.slice(keyId.length + 1)];
+}
+
+/** Demands the session token that belongs to a temporary access key, and none with another. */
+function requireSessionToken(
+  { sessionTokenDigest, expiresAt }: AccessKey,
+  token: string | string[] | undefined,
+  now: number,
+): void {
+  const digest = token === undefined ? undefined : hash('sha256', String(token));
+  // Digests are compared: how long that takes tells nothing of the token.
+  if (digest !== sessionTokenDigest) throw unrecognizedClient();
+  if (expiresAt !== undefined && now >= expiresAt) {
+    throw new KmsError('ExpiredTokenException', 'The security token included in the request is expired');
+  }
+}
+
+/** Demands that the signature covers everything that says what is asked for. */
+function requireSigned(signedHeaders: string, headers: IncomingHttpHeaders): void {
+  const names = signedHeaders.split(';');
+  const needed = ['host', ...SAYING.filter((name) => headers[name] !== undefined)];
+  const missing = needed.find((name) => !names.includes(name));
+  if (missing === undefined) return;
+  const shown = missing === 'host' ? "'Host' or ':authority'" : `'${missing}'`;
+  throw new KmsError('InvalidSignatureException', `${shown} must be a 'SignedHeader' in the AWS Authorization.`);
+}
+
+const SAYING = ['x-amz-target', 'x-amz-date', 'x-amz-security-token'];
+
+function canonicalRequest({ method, target, headers, body }: SignedRequest, signedHeaders: string): string {
+  const [path, query] = cutAt(target, '?');
+  let lines = `${method}\n${path}\n${canonicalQuery(query)}\n`;
+  for (const name of signedHeaders.split(';')) lines += `${name}:${canonicalValue(valueOf(headers, name))}\n`;
+  return `${lines}\n${signedHeaders}\n${hash('sha256', body)}`;
+}
+
+function valueOf(headers: IncomingHttpHeaders, name: string): string {
+  // HTTP/2 has no host, but what stands for it.
+  const value = Object.hasOwn(headers, name) ? headers[name] : name === 'host' ? headers[':authority'] : undefined;
+  return Array.isArray(value) ? value.join(',') : (value ?? '');
+}
+
+function canonicalValue(value: string): string {
+  return value.trim().replace(/ {2,}/g, ' ');
+}
+
+function canonicalQuery(query: string): string {
+  if (query === '') return '';
+  const parameters = [...new URLSearchParams(query)].map((pair) => pair.map(encoded).join('='));
+  return parameters.toSorted().join('&');
+}
+
+/** As RFC 3986 has it: all but unreserved characters. */
+function encoded(text: string): string {
+  return encodeURIComponent(text).replace(
+    /[!'()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+}
+
+/** What the signatures of a day are made with; the last ones are remembered, as long as their access key is. */
+const signingKeys = new WeakMap<KeyObject, { readonly scope: string; readonly key: Buffer }>();
+
+function signingKey({ signingSecret }: AccessKey, scope: string): Buffer {
+  const known = signingKeys.get(signingSecret);
+  if (known?.scope === scope) return known.key;
+  const [first = '', ...others] = scope.split('/');
+  let key = createHmac('sha256', signingSecret).update(first).digest();
+  for (const part of others) key = createHmac('sha256', key).update(part).digest();
+  signingKeys.set(signingSecret, { scope, key });
+  return key;
+}
+
+function isSame(expected: Buffer, signature: string): boolean {
+  return /^[0-9a-f]{64}$/.test(signature) && timingSafeEqual(expected, Buffer.from(signature, 'hex'));
+}
+
+function wrongSignature(): KmsError {
+  return new KmsError(
+    'InvalidSignatureException',
+    'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.',
+  );
+}
+
+/** A text before and after the first occurrence of a separator. */
+function cutAt(text: string, separator: string): [before: string, after: string] {
+  const at = text.indexOf(separator);
+  return at === -1 ? [text, ''] : [text.slice(0, at), text.slice(at + separator.length)];
+}

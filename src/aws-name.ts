@@ -1,0 +1,7 @@
+import { type DescEnumValue, getOption, hasOption } from '@bufbuild/protobuf';
+import { aws_name } from './gen/hmacd/v1/options_pb.ts';
+
+/** AWS's spelling of a value of an enum: `PendingDeletion` for KEY_STATE_PENDING_DELETION. */
+export function awsNameOf(value: DescEnumValue): string {
+  return hasOption(value, aws_name) ? getOption(value, aws_name) : value.localName;
+}
