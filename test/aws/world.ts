@@ -24,6 +24,18 @@ export const PEOPLE = {
 } as const;
 export type Person = keyof typeof PEOPLE;
 
+/** Where programs of AWS find the root's access key and the Region, and nothing else. */
+export const AWS_ENVIRONMENT = {
+  AWS_ACCESS_KEY_ID: PEOPLE.root.id,
+  AWS_SECRET_ACCESS_KEY: PEOPLE.root.secret,
+  AWS_REGION: REGION,
+  AWS_DEFAULT_REGION: REGION,
+  AWS_CONFIG_FILE: '/dev/null',
+  AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
+  AWS_EC2_METADATA_DISABLED: 'true',
+  AWS_PAGER: '',
+};
+
 /** When the session's access key ends. */
 export const SESSION_END = Math.ceil(Date.now() / 1_000) * 1_000 + 3_600_000;
 

@@ -1,0 +1,90 @@
+"""Makes every call of AWS KMS that hmacd has, by boto3, and gets every typed exception of GenerateMac and VerifyMac.
+
+Usage: every_call.py ENDPOINT. Credentials and Region come from the environment, as boto3 finds them.
+"""
+
+import json
+import sys
+
+import boto3
+
+ROLE = "arn:aws:iam::000000000000:role/orders"
+
+kms = boto3.client("kms", endpoint_url=sys.argv[1])
+done = set()
+
+
+def call(operation, **members):
+    done.add(operation)
+    answer = getattr(kms, operation)(**members)
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
+    return answer
+
+
+def fails(exception, operation, **members):
+    try:
+        call(operation, **members)
+    except getattr(kms.exceptions, exception):
+        return
+    raise AssertionError(f"{operation} did not end in {exception}")
+
+
+key = call("create_key", KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC", Description="boto3")["KeyMetadata"]
+key_id, arn = key["KeyId"], key["Arn"]
+mac = {"KeyId": key_id, "Message": b"message", "MacAlgorithm": "HMAC_SHA_256"}
+
+call("create_alias", AliasName="alias/boto3", TargetKeyId=key_id)
+tag = call("generate_mac", **{**mac, "KeyId": "alias/boto3"})["Mac"]
+assert call("verify_mac", Mac=tag, **mac)["MacValid"] is True
+assert call("describe_key", KeyId="alias/boto3")["KeyMetadata"]["Description"] == "boto3"
+call("update_key_description", KeyId=key_id, Description="another")
+call("update_alias", AliasName="alias/boto3", TargetKeyId=key_id)
+assert json.loads(call("get_key_policy", KeyId=key_id)["Policy"])["Id"] == "key-default-1"
+call("put_key_policy", KeyId=key_id, Policy=call("get_key_policy", KeyId=key_id)["Policy"])
+assert call("list_key_policies", KeyId=key_id)["PolicyNames"] == ["default"]
+
+grant = call(
+    "create_grant", KeyId=key_id, GranteePrincipal=ROLE, RetiringPrincipal=ROLE, Operations=["GenerateMac"], Name="n"
+)
+assert call("list_grants", KeyId=key_id)["Grants"][0]["GrantId"] == grant["GrantId"]
+assert call("list_retirable_grants", RetiringPrincipal=ROLE)["Grants"][0]["Name"] == "n"
+call("generate_mac", GrantTokens=[grant["GrantToken"]], **mac)
+call("retire_grant", GrantToken=grant["GrantToken"])
+grant = call("create_grant", KeyId=key_id, GranteePrincipal=ROLE, Operations=["VerifyMac"])
+call("revoke_grant", KeyId=key_id, GrantId=grant["GrantId"])
+
+# The exceptions of the source documents; KMSInternalException and KeyUnavailableException need a broken store.
+fails("DryRunOperationException", "generate_mac", DryRun=True, **mac)
+fails("InvalidGrantTokenException", "generate_mac", GrantTokens=["x"], **mac)
+fails("InvalidKeyUsageException", "generate_mac", **{**mac, "MacAlgorithm": "HMAC_SHA_512"})
+fails("NotFoundException", "generate_mac", **{**mac, "KeyId": "alias/none"})
+fails("KMSInvalidMacException", "verify_mac", Mac=b"x", **mac)
+call("disable_key", KeyId=key_id)
+fails("DisabledException", "verify_mac", Mac=tag, **mac)
+call("enable_key", KeyId=key_id)
+call("schedule_key_deletion", KeyId=key_id, PendingWindowInDays=7)
+fails("KMSInvalidStateException", "generate_mac", **mac)
+assert call("cancel_key_deletion", KeyId=key_id)["KeyId"] == arn
+call("enable_key", KeyId=key_id)
+
+# The paginators walk over everything once.
+for n in range(5):
+    call("create_alias", AliasName=f"alias/page-{n}", TargetKeyId=key_id)
+    call("create_grant", KeyId=key_id, GranteePrincipal=ROLE, RetiringPrincipal=ROLE, Operations=["GenerateMac"])
+
+
+def pages(operation, member, **members):
+    done.add(operation)
+    found = kms.get_paginator(operation).paginate(PaginationConfig={"PageSize": 2}, **members)
+    return [item for page in found for item in page[member]]
+
+
+assert len(pages("list_keys", "Keys")) == len(call("list_keys")["Keys"])
+assert len(pages("list_aliases", "Aliases", KeyId=key_id)) == 6
+assert len({grant["GrantId"] for grant in pages("list_grants", "Grants", KeyId=key_id)}) == 5
+assert len(pages("list_retirable_grants", "Grants", RetiringPrincipal=ROLE)) == 5
+assert pages("list_key_policies", "PolicyNames", KeyId=key_id) == ["default"]
+call("delete_alias", AliasName="alias/boto3")
+call("list_aliases")
+
+print(f"{len(done)} operations")
