@@ -57,7 +57,7 @@ export function signerOf(request: SignedRequest, principals: Principals, { regio
   requireTimely(authorization.date, clock.now());
   const [keyId, scope] = readCredential(authorization, region);
   const accessKey = principals.accessKey(keyId);
-  if (accessKey === undefined) throw unrecognizedClient();
+  if (accessKey === undefined) throw unrecognizedClient('the access key is none of the principals file');
   requireSessionToken(accessKey, request.headers['x-amz-security-token'], clock.now());
   requireSigned(authorization.signedHeaders, request.headers);
   // Of a header, a character is a byte here.
@@ -162,7 +162,7 @@ function requireSessionToken(
 ): void {
   const digest = token === undefined ? undefined : hash('sha256', String(token));
   // Digests are compared: how long that takes tells nothing of the token.
-  if (digest !== sessionTokenDigest) throw unrecognizedClient();
+  if (digest !== sessionTokenDigest) throw unrecognizedClient('the session token is not that of the access key');
   if (expiresAt !== undefined && now >= expiresAt) {
     throw new KmsError('ExpiredTokenException', 'The security token included in the request is expired');
   }
