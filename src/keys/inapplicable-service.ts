@@ -40,7 +40,7 @@ const ON_KEYS: Readonly<Record<string, Reason>> = {
   Verify: notOfItsUsage,
 };
 
-/** Answers the operations of AWS KMS that HMAC keys have no use for: says why not, to who might do them. */
+/** Answers the operations of AWS KMS that hmacd has not: says why not, to who might do them. */
 export class InapplicableService {
   readonly #keys: KeyReader;
 
@@ -50,7 +50,7 @@ export class InapplicableService {
 
   async refuse({ keyId, grantTokens }: InapplicableRequest, call: Call): Promise<never> {
     const reason = ON_KEYS[call.operation];
-    // What decrypts need not name its key.
+    // Some are on no key, and what decrypts need not name it.
     if (reason === undefined || keyId === undefined) throw new KmsError('UnsupportedOperationException');
     const key = await this.#keys.byAnyName(keyId, call, { grantTokens });
     requireUsable(key.message.keyState, key.protection.arn);

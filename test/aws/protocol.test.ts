@@ -17,6 +17,12 @@ async function startAnonymous() {
   return { running, world, send, error, [Symbol.asyncDispose]: () => running[Symbol.asyncDispose]() };
 }
 
+/** A request of ListKeys that is not quite as it should be. */
+const other = (headers: Record<string, string>, init: Partial<RawRequest> = {}): RawRequest => {
+  const request = unsigned('ListKeys');
+  return { ...request, headers: { ...request.headers, ...headers }, ...init };
+};
+
 describe('an answer', () => {
   it('has the headers of AWS, and the request ID of the audit log', async () => {
     await using service = await startAnonymous();
@@ -104,11 +110,6 @@ describe('an answer', () => {
 });
 
 describe('before an operation', () => {
-  const other = (headers: Record<string, string>, init: Partial<RawRequest> = {}): RawRequest => {
-    const request = unsigned('ListKeys');
-    return { ...request, headers: { ...request.headers, ...headers }, ...init };
-  };
-
   it.each(['TrentService.Nothing', 'TrentService.listkeys', 'ListKeys', 'TrentService.ListKeys ', 'constructor'])(
     'the target %s is unknown',
     async (target) => {
@@ -208,9 +209,9 @@ describe('a member', () => {
   it('that is out of its limits is told of as AWS does, together with the others', async () => {
     await using service = await startAnonymous();
     const violations = async (operation: string, body: object) => {
-      const answer = (await service.error(operation, body)) as { __type: string; message: string };
-      expect(answer.__type).toBe('ValidationException');
-      return answer.message;
+      const answer = (await service.error(operation, body)) as Record<string, string>;
+      expect(answer['__type']).toBe('ValidationException');
+      return answer['message'];
     };
     expect(await violations('GenerateMac', {})).toBe(
       "3 validation errors detected: Value null at 'message' failed to satisfy constraint: Member must not be null; Value null at 'keyId' failed to satisfy constraint: Member must not be null; Value null at 'macAlgorithm' failed to satisfy constraint: Member must not be null",

@@ -49,7 +49,7 @@ interface Setting {
   readonly arn: string;
   readonly spec: (typeof SPECS)[number];
   readonly algorithm: (typeof ALGORITHMS)[number];
-  as(person: Person): KMSClient;
+  readonly as: (person: Person) => KMSClient;
 }
 
 async function set(n = 1): Promise<Setting> {

@@ -12,6 +12,9 @@ const UNKNOWN = 'The security token included in the request is invalid.';
 
 const basic = (time: number): string => new Date(time).toISOString().replace(/[-:]|\.\d{3}/g, '');
 
+const incomplete = (message: string) => ['IncompleteSignatureException', message];
+const pick = (below: number): number => Math.floor(Math.random() * below);
+
 /** A service whose clock stands at a signed request's time, and such a request. */
 async function makeRequest(config: object = {}, person: keyof typeof PEOPLE = 'root') {
   const clock = new FakeClock(Math.floor(Date.now() / 1_000) * 1_000);
@@ -110,7 +113,6 @@ describe('a signed request', () => {
 
   it('that is not complete is told what is missing', async () => {
     const { request, header, authorization, refusal } = await makeRequest();
-    const incomplete = (message: string) => ['IncompleteSignatureException', message];
     const without = (name: string) => authorization(new RegExp(`,? ?${name}=[^, ]+,?`), ' ');
     for (const name of ['Credential', 'Signature', 'SignedHeaders']) {
       const sent = without(name);
@@ -222,7 +224,6 @@ it('No altered request of 10,000 gets a MAC, or fails the service', { timeout: 1
   expect(await answerTo(port, bytes)).toContain('"Mac":"');
   const positions = signed.flatMap(([from, to]) => Array.from({ length: to - from }, (_, n) => from + n));
   const outcomes = new Map<string, number>();
-  const pick = (below: number): number => Math.floor(Math.random() * below);
   const once = async (): Promise<void> => {
     const altered = Buffer.from(bytes);
     for (let n = pick(3); n >= 0; n--) {
