@@ -8,6 +8,9 @@ import { callOn, clientOf } from './unary-call.ts';
 export const bearerToken = 'the-token-of-the-caller';
 const administratorToken = 'the-token-of-the-administrator';
 
+/** What the calls over AWS's wire are signed with, by the root of the account. */
+export const accessKey = { id: 'AKIABENCHBENCHBENCHB', secret: 'the-secret-of-the-administrator' };
+
 const account = 'arn:aws:iam::000000000000';
 const caller = `${account}:role/caller`;
 
@@ -38,7 +41,11 @@ export const principals = {
         },
       ],
     },
-    { arn: `${account}:root`, bearer_tokens: [{ sha256: hash('sha256', administratorToken) }] },
+    {
+      arn: `${account}:root`,
+      bearer_tokens: [{ sha256: hash('sha256', administratorToken) }],
+      access_keys: [{ id: accessKey.id, secret_file: 'secret' }],
+    },
   ],
 };
 

@@ -1,4 +1,4 @@
-import { type Call, connectCall, grpcCall } from './calls.ts';
+import { awsJsonCall, type Call, connectCall, grpcCall } from './calls.ts';
 import type { Listener, ServerName } from './launches.ts';
 
 /** Servers that are asked the same, side by side, and what their rates are to be compared with. */
@@ -50,6 +50,18 @@ export const benchmarks: readonly Benchmark[] = [
     comparisons: [
       { server: 'hmacd with a grant', beside: 'hmacd', floors: { 32: 0.9 } },
       { server: 'hmacd with 50,000 grants', beside: 'hmacd with a grant', floors: { 32: 0.95 } },
+    ],
+  },
+  {
+    name: 'aws',
+    title: "GenerateMac over AWS's JSON 1.1, with Signature Version 4 checked",
+    listener: 'http',
+    servers: ['hmacd with principals', 'bare node:http', 'moto_server'],
+    sizes: [32],
+    call: awsJsonCall,
+    comparisons: [
+      { server: 'hmacd with principals', beside: 'bare node:http', floors: { 32: 0.45 } },
+      { server: 'hmacd with principals', beside: 'moto_server', floors: { 32: 20 } },
     ],
   },
   {

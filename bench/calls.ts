@@ -1,5 +1,6 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { bearerToken } from './access.ts';
+import { GenerateMacCommand, type GenerateMacCommandInput, KMSClient, type KMSClientConfig } from '@aws-sdk/client-kms';
+import { accessKey, bearerToken } from './access.ts';
 import { unaryCall } from './unary-call.ts';
 import { deepEqual } from 'node:assert/strict';
 import { GenerateMacRequestSchema, GenerateMacResponseSchema, MacAlgorithm } from '../src/gen/hmacd/v1/mac_pb.ts';
@@ -8,7 +9,8 @@ import { benchKey, macOf } from './key.ts';
 /** A call that is made over and over. */
 export type Call = {
   readonly path: string;
-  readonly headers: Readonly<Record<string, string>>;
+  /** As they have to be now, at an address: they may have a signature. */
+  headers(address: string): Promise<Readonly<Record<string, string>>>;
   readonly body: Uint8Array;
   /**
    * Makes the call once, by an ordinary client.
@@ -32,7 +34,7 @@ export function grpcCall(size: number): Call {
   const bytes = Buffer.from(toBinary(GenerateMacRequestSchema, request));
   return {
     path,
-    headers: { 'content-type': 'application/grpc', te: 'trailers', authorization },
+    headers: async () => ({ 'content-type': 'application/grpc', te: 'trailers', authorization }),
     body: framed(bytes),
     async check(address) {
       const answer = await unaryCall(address, path, bytes, { authorization });
@@ -52,7 +54,7 @@ export function connectCall(size: number): Call {
   const headers = { 'content-type': 'application/json' };
   return {
     path,
-    headers,
+    headers: async () => headers,
     body: Buffer.from(body),
     async check(address) {
       const signal = AbortSignal.timeout(checkTimeout);
@@ -65,6 +67,64 @@ export function connectCall(size: number): Call {
       return Buffer.byteLength(text);
     },
   };
+}
+
+/** GenerateMac as AWS's SDK for JavaScript makes it, with its signature. */
+export function awsJsonCall(size: number): Call {
+  const message = messageOf(size);
+  const input = { KeyId: benchKey.alias, MacAlgorithm: 'HMAC_SHA_256', Message: message } as const;
+  const body = Buffer.from(JSON.stringify({ ...input, Message: message.toString('base64') }));
+  return {
+    path: '/',
+    body,
+    async headers(address) {
+      const request = await captured(address, input);
+      deepEqual(JSON.parse(String(request.body)), JSON.parse(body.toString()));
+      // The signature is of this spelling of the body.
+      deepEqual(Buffer.from(String(request.body)), body);
+      const { 'content-length': _, host: __, ...headers } = request.headers;
+      return headers;
+    },
+    async check(address) {
+      const client = kmsClient({ endpoint: `http://${address}` });
+      try {
+        const answer = await client.send(new GenerateMacCommand(input));
+        // Other servers have keys of their own making.
+        deepEqual([answer.Mac?.length, answer.MacAlgorithm], [32, input.MacAlgorithm]);
+      } finally {
+        client.destroy();
+      }
+      const response = await fetch(`http://${address}/`, {
+        method: 'POST',
+        headers: await this.headers(address),
+        body,
+      });
+      return (await response.arrayBuffer()).byteLength;
+    },
+  };
+}
+
+interface CapturedRequest {
+  readonly headers: Record<string, string>;
+  readonly body: unknown;
+}
+
+/** The request that the SDK would send. */
+async function captured(address: string, input: GenerateMacCommandInput): Promise<CapturedRequest> {
+  const sent = Promise.withResolvers<CapturedRequest>();
+  const handle = async (request: CapturedRequest): Promise<never> => {
+    sent.resolve(request);
+    throw new Error('it is not to be sent');
+  };
+  const client = kmsClient({ endpoint: `http://${address}`, requestHandler: { handle } as never });
+  client.send(new GenerateMacCommand(input)).catch((error: unknown) => sent.reject(error));
+  return await sent.promise;
+}
+
+function kmsClient(config: KMSClientConfig): KMSClient {
+  const { id, secret } = accessKey;
+  const credentials = { accessKeyId: id, secretAccessKey: secret };
+  return new KMSClient({ region: 'us-east-1', maxAttempts: 1, credentials, ...config });
 }
 
 function messageOf(size: number): Buffer {

@@ -4,15 +4,19 @@ import { writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { makeGrants, principals } from './access.ts';
+import { accessKey, makeGrants, principals } from './access.ts';
+import { CreateAliasCommand, CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { benchKey } from './key.ts';
+import { motoProgram } from './moto.ts';
 
 /** A listener of hmacd: HTTP/2 for gRPC, HTTP/1.1 for the rest. */
 export type Listener = 'grpc' | 'http';
 
 /** What to run as a server, and how to tell that it runs. */
 export type Launch = {
-  /** Of Node, in the repository's root. */
+  /** Node when left out. */
+  readonly program?: string;
+  /** The program's, in the repository's root. */
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /** Where the calls go. */
@@ -23,16 +27,22 @@ export type Launch = {
   readonly prepare?: () => Promise<void>;
   /** How many calls it has audited, once it has stopped. Absent: it audits none. */
   readonly audited?: () => Promise<number>;
+  /** How much of the calls it gets; a slow one need not get all. */
+  readonly share?: number;
+  /** Whether it closes its connection after each answer. */
+  readonly closesConnections?: boolean;
 };
 
 /** The servers; each takes the listener that is to be measured and a folder of its own. */
 export const launches = {
   hmacd: hmacd(),
+  'hmacd with principals': hmacd({ grants: 0 }),
   'hmacd with a grant': hmacd({ grants: 1 }),
   'hmacd with 50,000 grants': hmacd({ grants: 50_000 }),
   'bare grpc-js': bare('bench/bare-grpc-js.ts'),
   'bare node:http2': bare('bench/bare-http2.ts'),
   'bare node:http': bare('bench/bare-http.ts'),
+  moto_server: motoServer,
 } satisfies Record<string, (listener: Listener, folder: string) => Promise<Launch>>;
 
 export type ServerName = keyof typeof launches;
@@ -55,7 +65,10 @@ async function launchHmacd(listener: Listener, folder: string, grants: number | 
   const seed = { key_id: keyId, key_spec: keySpec, aliases: [alias], material_base64: material.toString('base64') };
   await writeFile(seedFile, JSON.stringify({ keys: [seed] })); // JSON is YAML.
   const principalsFile = join(folder, 'principals.yaml');
-  if (grants !== undefined) await writeFile(principalsFile, JSON.stringify(principals));
+  if (grants !== undefined) {
+    await writeFile(principalsFile, JSON.stringify(principals));
+    await writeFile(join(folder, 'secret'), accessKey.secret);
+  }
   return {
     args: ['src/main.ts'],
     env: {
@@ -70,7 +83,7 @@ async function launchHmacd(listener: Listener, folder: string, grants: number | 
     },
     address,
     isReady: async () => (await fetch(`http://${admin}/readyz`)).status === 200,
-    ...(grants !== undefined && { prepare: () => makeGrants(address, grants) }),
+    ...(grants !== undefined && grants > 0 && { prepare: () => makeGrants(address, grants) }),
     audited: () => linesWith('GenerateMac', auditLog),
   };
 }
@@ -80,6 +93,31 @@ function bare(file: string): () => Promise<Launch> {
   return async () => {
     const address = await freeAddress();
     return { args: [file, address], env: {}, address, isReady: () => accepts(address) };
+  };
+}
+
+/** The server of moto, which stands in for AWS in tests; with a key of the alias of the benchmark. */
+async function motoServer(): Promise<Launch> {
+  const address = await freeAddress();
+  const [host = '', port = ''] = address.split(':');
+  const endpoint = `http://${address}`;
+  const client = (): KMSClient =>
+    new KMSClient({ endpoint, region: 'us-east-1', credentials: { accessKeyId: 'a', secretAccessKey: 'b' } });
+  return {
+    program: await motoProgram(),
+    args: ['-H', host, '-p', port],
+    env: {},
+    address,
+    isReady: async () => (await fetch(`${endpoint}/moto-api/`)).status === 200,
+    async prepare() {
+      const kms = client();
+      const KeySpec = benchKey.keySpec;
+      const { KeyMetadata } = await kms.send(new CreateKeyCommand({ KeySpec, KeyUsage: 'GENERATE_VERIFY_MAC' }));
+      await kms.send(new CreateAliasCommand({ AliasName: benchKey.alias, TargetKeyId: KeyMetadata?.KeyId }));
+      kms.destroy();
+    },
+    share: 1 / 40,
+    closesConnections: true,
   };
 }
 

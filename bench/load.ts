@@ -19,6 +19,8 @@ export type Measurement = {
  * streams; HTTP/1.1 has one call on a connection.
  */
 export const inFlight = 100;
+/** Calls under way at a server that closes its connections: more would not be answered sooner. */
+const FETCHES = 10;
 const concurrency = {
   grpc: ['--clients=4', '--max-concurrent-streams=25'],
   http: ['--h1', `--clients=${inFlight}`],
@@ -41,17 +43,18 @@ export function requireH2load(): void {
  */
 export async function load(
   call: Call,
-  { listener, address }: Pick<Server, 'listener' | 'address'>,
+  { listener, address, closesConnections }: Pick<Server, 'listener' | 'address' | 'closesConnections'>,
   calls: number,
   folder: string,
   signal: AbortSignal,
 ): Promise<Measurement> {
   const answerLength = await call.check(address);
+  if (closesConnections) return await loadByFetch(call, address, calls, answerLength);
   const body = join(folder, 'body');
   const log = join(folder, 'log');
   await writeFile(body, call.body);
   await rm(log, { force: true }); // h2load would append.
-  const headers = Object.entries(call.headers).map(([name, value]) => `--header=${name}: ${value}`);
+  const headers = Object.entries(await call.headers(address)).map(([name, value]) => `--header=${name}: ${value}`);
   const [command, args] = pinned('load', 'h2load', [
     ...concurrency[listener],
     ...headers,
@@ -66,6 +69,31 @@ export async function load(
   return { callsPerSecond, ...latencies(await readFile(log, 'utf8'), calls) };
 }
 
+/** For a server that closes its connection after each answer, which h2load takes for a failure. Such servers are slow. */
+async function loadByFetch(call: Call, address: string, calls: number, answerLength: number): Promise<Measurement> {
+  const headers = await call.headers(address);
+  const durations: number[] = [];
+  let left = calls;
+  const callOnAndOn = async (): Promise<void> => {
+    while (left-- > 0) {
+      const started = performance.now();
+      const response = await fetch(`http://${address}${call.path}`, {
+        method: 'POST',
+        headers,
+        body: Buffer.from(call.body),
+      });
+      const { byteLength } = await response.arrayBuffer();
+      durations.push(performance.now() - started);
+      if (response.status !== 200 || byteLength !== answerLength)
+        throw new Error(`an answer has status ${response.status}`);
+    }
+  };
+  const started = performance.now();
+  await Promise.all(Array.from({ length: FETCHES }, callOnAndOn));
+  const callsPerSecond = (calls * 1_000) / (performance.now() - started);
+  return { callsPerSecond, ...percentiles(Float64Array.from(durations)) };
+}
+
 function requireSuccess(output: string, calls: number, answerLength: number): void {
   const succeeded = numberIn(output, /^requests: .* (\d+) succeeded,/m);
   const status2xx = numberIn(output, /^status codes: (\d+) 2xx,/m);
@@ -76,12 +104,14 @@ function requireSuccess(output: string, calls: number, answerLength: number): vo
 
 /** @param log lines of start, status and duration; times are in microseconds */
 function latencies(log: string, calls: number): { p50: number; p99: number } {
-  const durations = Float64Array.from(
-    log.trimEnd().split('\n'),
-    (line) => Number(line.split('\t')[2]) / 1_000,
-  ).toSorted();
+  const durations = Float64Array.from(log.trimEnd().split('\n'), (line) => Number(line.split('\t')[2]) / 1_000);
   if (durations.length !== calls) throw new Error(`h2load logged ${durations.length} of ${calls} calls`);
-  const percentile = (percent: number) => durations[Math.ceil((percent / 100) * calls) - 1] ?? Number.NaN;
+  return percentiles(durations);
+}
+
+function percentiles(durations: Float64Array): { p50: number; p99: number } {
+  const sorted = durations.toSorted();
+  const percentile = (percent: number) => sorted[Math.ceil((percent / 100) * sorted.length) - 1] ?? Number.NaN;
   return { p50: percentile(50), p99: percentile(99) };
 }
 

@@ -58,8 +58,9 @@ export async function runRounds(benchmark: Benchmark, plan: Plan): Promise<Turn[
 async function takeTurn(call: Call, server: Server, { calls, folder, signal }: Plan): Promise<Cost> {
   const before = await server.cpuTime();
   try {
-    const measurement = await load(call, server, calls, folder, signal);
-    return { ...measurement, cpuPerCall: ((await server.cpuTime()) - before) / calls };
+    const own = Math.max(100, Math.round(calls * server.share));
+    const measurement = await load(call, server, own, folder, signal);
+    return { ...measurement, cpuPerCall: ((await server.cpuTime()) - before) / own };
   } catch (cause) {
     throw new Error(`${server.name}, a body of ${call.body.length} bytes: ${String(cause)}`, { cause });
   }

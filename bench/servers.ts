@@ -17,6 +17,8 @@ export type Server = {
   /** What the process has used so far, in microseconds; NaN where that is not to be had. */
   cpuTime(): Promise<number>;
   readonly audited: Launch['audited'];
+  readonly share: number;
+  readonly closesConnections: boolean;
 };
 
 const root = join(import.meta.dirname, '..');
@@ -40,7 +42,7 @@ export async function startServer(
   const launch = await launches[name](listener, own);
   const outputFile = join(own, 'output');
   await using output = await open(outputFile, 'w');
-  const [command, args] = pinned('server', process.execPath, launch.args);
+  const [command, args] = pinned('server', launch.program ?? process.execPath, launch.args);
   const env = { ...environment(), ...launch.env };
   const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', output.fd, output.fd], signal });
   child.on('error', () => {}); // By the signal, or there is no such command: then it is never ready either.
@@ -54,7 +56,8 @@ export async function startServer(
     throw new Error(`${name} does not serve; it says:\n${await readFile(outputFile, 'utf8')}`, { cause });
   }
   const cpuTime = () => cpuTimeOf(child.pid ?? Number.NaN);
-  return { name, listener, address: launch.address, stop, cpuTime, audited: launch.audited };
+  const { address, audited, share = 1, closesConnections = false } = launch;
+  return { name, listener, address, stop, cpuTime, audited, share, closesConnections };
 }
 
 /** What the servers inherit: settings of hmacd in the shell are not meant for the benchmark. */

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { type DescEnum, type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf';
+import { type DescEnum, type DescField, type DescMessage, type DescMethod, ScalarType } from '@bufbuild/protobuf';
 import { TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it } from 'vitest';
 import { awsNameOf } from '../../src/aws-name.ts';
@@ -48,8 +48,8 @@ function documented(): string[] {
 }
 
 const services = [MacService, KeyService, AliasService, GrantService];
-const methods = new Map(
-  services.flatMap((service) => service.methods).map((method) => [method.name as string, method]),
+const methods: ReadonlyMap<string, DescMethod> = new Map(
+  services.flatMap((service) => service.methods).map((method) => [method.name, method]),
 );
 
 /** What of the model the contract does not have, and what is of another type in it. */
