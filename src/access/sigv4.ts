@@ -1,4 +1,4 @@
-import { createHmac, hash, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, hash, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock } from '../clock.ts';
 import { KmsError, shortened } from '../errors.ts';
@@ -117,7 +117,8 @@ function basic(time: number): string {
 }
 
 function requireTimely(date: string, now: number): void {
-  const time = Date.parse(date.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z'));
+  const part = (from: number, to: number): number => Number(date.slice(from, to));
+  const time = Date.UTC(part(0, 4), part(4, 6) - 1, part(6, 8), part(9, 11), part(11, 13), part(13, 15));
   const [earliest, latest] = [now - TOLERANCE * 60_000, now + TOLERANCE * 60_000];
   if (time >= earliest && time <= latest) return;
   throw new KmsError(
@@ -212,14 +213,13 @@ function encoded(text: string): string {
 }
 
 /** What the signatures of a day are made with; the last ones are remembered, as long as their access key is. */
-const signingKeys = new WeakMap<KeyObject, { readonly scope: string; readonly key: Buffer }>();
+const signingKeys = new WeakMap<KeyObject, { readonly scope: string; readonly key: KeyObject }>();
 
-function signingKey({ signingSecret }: AccessKey, scope: string): Buffer {
+function signingKey({ signingSecret }: AccessKey, scope: string): KeyObject {
   const known = signingKeys.get(signingSecret);
   if (known?.scope === scope) return known.key;
-  const [first = '', ...others] = scope.split('/');
-  let key = createHmac('sha256', signingSecret).update(first).digest();
-  for (const part of others) key = createHmac('sha256', key).update(part).digest();
+  let key = signingSecret;
+  for (const part of scope.split('/')) key = createSecretKey(createHmac('sha256', key).update(part).digest());
   signingKeys.set(signingSecret, { scope, key });
   return key;
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
 import type { Call } from '../access/call.ts';
 import type { TlsIdentities } from '../access/tls-identity.ts';
 import { type Arrival, CallFailure, type Codec, type Dispatcher } from '../calls/dispatcher.ts';
@@ -20,12 +21,6 @@ const MAX_REQUEST = 256 * 1_024;
 
 const CONTENT_TYPE = 'application/x-amz-json-1.1';
 const SERVICE = 'TrentService.';
-
-const HEADERS = {
-  'cache-control': 'no-cache, no-store, must-revalidate, private',
-  expires: '0',
-  pragma: 'no-cache',
-};
 
 /** The exceptions that are the service's fault; AWS sends every other one with the status 400. */
 const FAULTS: ReadonlySet<ExceptionName> = new Set([
@@ -159,6 +154,14 @@ function failure({ exception, message }: KmsError, requestId: string = randomUUI
 }
 
 function send(response: HttpResponse, { status, requestId, body }: Reply): void {
-  const type = { 'content-type': CONTENT_TYPE, 'content-length': String(Buffer.byteLength(body)) };
-  respond(response, status, { 'x-amzn-requestid': requestId, ...HEADERS, ...type }, body);
+  const headers = {
+    'x-amzn-requestid': requestId,
+    'cache-control': 'no-cache, no-store, must-revalidate, private',
+    expires: '0',
+    pragma: 'no-cache',
+    'content-type': CONTENT_TYPE,
+    'content-length': Buffer.byteLength(body),
+  };
+  // Both versions of HTTP have these methods, with signatures that have nothing in common.
+  (response as ServerResponse).writeHead(status, headers).end(body);
 }

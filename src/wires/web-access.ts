@@ -50,9 +50,17 @@ export function admits(
   return false;
 }
 
+/** The last authority, and the name in it: mostly the next request is addressed alike. */
+let last: { readonly authority: string | undefined; readonly host: string | undefined } | undefined;
+
 /** The name that a request is addressed to, without the port; `undefined` when it is addressed to no possible one. */
 function hostOf(request: HttpRequest): string | undefined {
   const authority = 'authority' in request ? request.authority : request.headers.host;
-  const url = `http://${authority ?? ''}`;
+  if (last === undefined || last.authority !== authority)
+    last = { authority, host: hostIn(`http://${authority ?? ''}`) };
+  return last.host;
+}
+
+function hostIn(url: string): string | undefined {
   return URL.canParse(url) ? new URL(url).hostname : undefined;
 }
