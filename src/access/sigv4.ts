@@ -1,10 +1,15 @@
 import { createHmac, createSecretKey, hash, type KeyObject, timingSafeEqual } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock } from '../clock.ts';
 import { KmsError, shortened } from '../errors.ts';
 import { unrecognizedClient } from './bearer.ts';
 import type { Principal } from './principal.ts';
 import type { AccessKey, Principals } from './principals.ts';
+
+/** Headers by their names in lower case. */
+interface Headers {
+  readonly authorization?: string | undefined;
+  readonly [name: string]: string | string[] | undefined;
+}
 
 /** A request as its signature sees it. */
 export interface SignedRequest {
@@ -12,7 +17,7 @@ export interface SignedRequest {
   readonly method: string;
   /** Path and query, as they were sent. */
   readonly target: string;
-  readonly headers: IncomingHttpHeaders;
+  readonly headers: Headers;
   readonly body: Uint8Array;
 }
 
@@ -170,7 +175,7 @@ function requireSessionToken(
 }
 
 /** Demands that the signature covers everything that says what is asked for. */
-function requireSigned(signedHeaders: string, headers: IncomingHttpHeaders): void {
+function requireSigned(signedHeaders: string, headers: Headers): void {
   const names = signedHeaders.split(';');
   const needed = ['host', ...SAYING.filter((name) => headers[name] !== undefined)];
   const missing = needed.find((name) => !names.includes(name));
@@ -188,7 +193,7 @@ function canonicalRequest({ method, target, headers, body }: SignedRequest, sign
   return `${lines}\n${signedHeaders}\n${hash('sha256', body)}`;
 }
 
-function valueOf(headers: IncomingHttpHeaders, name: string): string {
+function valueOf(headers: Headers, name: string): string {
   // HTTP/2 has no host, but what stands for it.
   const value = Object.hasOwn(headers, name) ? headers[name] : name === 'host' ? headers[':authority'] : undefined;
   return Array.isArray(value) ? value.join(',') : (value ?? '');
