@@ -24,6 +24,7 @@ export type ExceptionName =
   | 'NotFoundException'
   | 'RequestEntityTooLargeException'
   | 'SerializationException'
+  | 'TagException'
   | 'UnknownOperationException'
   | 'UnrecognizedClientException'
   | 'UnsupportedOperationException'

@@ -76,6 +76,7 @@ const ACROSS_ACCOUNTS: ReadonlySet<string> = new Set([
   'CreateGrant',
   'DescribeKey',
   'GenerateMac',
+  'GetKeyRotationStatus',
   'ListGrants',
   'RetireGrant',
   'RevokeGrant',

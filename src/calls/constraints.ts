@@ -8,20 +8,22 @@ interface Failure {
   readonly shown: string | undefined;
   /** Such as `Member must have length less than or equal to 10`. */
   readonly constraint: string;
+  /** Where in the field it is, such as `1.member.tagKey`; left out for the whole field. */
+  readonly within?: string;
 }
 
 /** Says what is wrong with the value of a field, if something is. A value that is left out is `undefined`. */
 export type Constraint<V> = (value: V) => Failure | undefined;
 
 /** AWS's sentence for a failure at a member, such as `keyId`. */
-export function sentence(member: string, { shown, constraint }: Failure): string {
-  return `Value ${shown === undefined ? '' : `${shown} `}at '${member}' failed to satisfy constraint: ${constraint}`;
+export function sentence(member: string, { shown, constraint, within }: Failure): string {
+  const place = within === undefined ? member : `${member}.${within}`;
+  return `Value ${shown === undefined ? '' : `${shown} `}at '${place}' failed to satisfy constraint: ${constraint}`;
 }
 
 /** Demands that a field is there, and that its value satisfies a constraint. */
 export function required<V>(constraint: Constraint<V>): Constraint<V | undefined> {
-  return (value) =>
-    value === undefined ? { shown: 'null', constraint: 'Member must not be null' } : constraint(value);
+  return (value) => (value === undefined ? MISSING : constraint(value));
 }
 
 /** Allows that a field is left out. */
@@ -40,6 +42,43 @@ export function characters(least: number, most: number, pattern?: RegExp): Const
       constraint: `Member must satisfy regular expression pattern: ${pattern.source}`,
     };
   };
+}
+
+/**
+ * Demands at least one text, and only texts of `leastLength` to `mostLength` characters.
+ */
+export function requiredTexts(leastLength: number, mostLength: number): Constraint<readonly string[]> {
+  return (values) => {
+    if (values.length === 0) return MISSING;
+    if (values.every((value) => value.length >= leastLength && value.length <= mostLength)) return undefined;
+    return { shown: quoted(`[${values.join(', ')}]`), constraint: lengthsOfEach(leastLength, mostLength) };
+  };
+}
+
+/** Demands that the members of every message of a list satisfy constraints; tells of the first that does not. */
+export function each<M extends object>(constraints: {
+  readonly [F in keyof M]?: Constraint<M[F]>;
+}): Constraint<readonly M[]> {
+  return (messages) => {
+    for (const [index, message] of messages.entries()) {
+      for (const [field, constraint] of Object.entries(constraints) as [keyof M & string, Constraint<unknown>][]) {
+        const failure = constraint(message[field]);
+        if (failure !== undefined) return { ...failure, within: `${index + 1}.member.${field}` };
+      }
+    }
+    return undefined;
+  };
+}
+
+/** Demands at least one message of a list, of which all satisfy `each`. */
+export function atLeastOne<M>(constraint: Constraint<readonly M[]>): Constraint<readonly M[]> {
+  return (messages) => (messages.length === 0 ? MISSING : constraint(messages));
+}
+
+const MISSING: Failure = { shown: 'null', constraint: 'Member must not be null' };
+
+function lengthsOfEach(least: number, most: number): string {
+  return `Member must satisfy constraint: [Member must have length less than or equal to ${most}, Member must have length greater than or equal to ${least}]`;
 }
 
 /** A blob of `least` to `most` bytes, which no error shows. */
@@ -68,7 +107,7 @@ export function secrets(most: number, leastLength: number, mostLength: number): 
     if (values.every((value) => value.length >= leastLength && value.length <= mostLength)) return undefined;
     return {
       shown: undefined,
-      constraint: `Member must satisfy constraint: [Member must have length less than or equal to ${mostLength}, Member must have length greater than or equal to ${leastLength}]`,
+      constraint: lengthsOfEach(leastLength, mostLength),
     };
   };
 }
@@ -91,7 +130,7 @@ export function valueOf(desc: DescEnum, names: readonly string[]): Constraint<nu
 /** Demands that an enum's field is there, and a value that the enum has. */
 export function requiredValueOf(desc: DescEnum, names: readonly string[]): Constraint<number> {
   const known = valueOf(desc, names);
-  return (value) => (value === 0 ? { shown: 'null', constraint: 'Member must not be null' } : known(value));
+  return (value) => (value === 0 ? MISSING : known(value));
 }
 
 /**
@@ -101,7 +140,7 @@ export function requiredValueOf(desc: DescEnum, names: readonly string[]): Const
  */
 export function requiredValuesOf(desc: DescEnum, names: readonly string[]): Constraint<readonly number[]> {
   const known = valuesOf(desc, names);
-  return (values) => (values.length === 0 ? { shown: 'null', constraint: 'Member must not be null' } : known(values));
+  return (values) => (values.length === 0 ? MISSING : known(values));
 }
 
 /** Values that an enum has, or none; `names` as of `requiredValuesOf`. */

@@ -9,22 +9,27 @@ import { awsNameOf } from '../aws-name.ts';
 import type { FieldViolation } from '../errors.ts';
 import type { AliasService } from '../gen/hmacd/v1/alias_pb.ts';
 import {
+  IncludeKeyMaterialSchema,
   type KeyService,
   KeySpecSchema,
   KeyUsageSchema,
   OriginSchema,
   ResourceOwnerSchema,
+  type Tag,
 } from '../gen/hmacd/v1/key_pb.ts';
 import { GrantOperationSchema, type GrantService } from '../gen/hmacd/v1/grant_pb.ts';
 import { MacAlgorithmSchema, type MacService } from '../gen/hmacd/v1/mac_pb.ts';
 import {
+  atLeastOne,
   bytes,
   characters,
   type Constraint,
+  each,
   optional,
   optionalSecret,
   range,
   required,
+  requiredTexts,
   requiredValueOf,
   requiredValuesOf,
   secrets,
@@ -40,7 +45,8 @@ export type Limits<S extends DescService> = {
     : never;
 };
 
-// The numbers and patterns are those of AWS's model of KMS, the order of enum values that of its recorded errors.
+// The numbers and patterns are those of AWS's model of KMS, the lists of enum values those of its recorded errors: values
+// that are newer than these are in the contract and not in the lists.
 
 const keyId = required(characters(1, 2_048));
 const message = required(bytes(1, 4_096));
@@ -60,6 +66,7 @@ const policyName = optional(characters(1, 128, /^[\w]+$/));
 const policy = characters(1, 131_072, /^[\u0009\u000A\u000D\u0020-\u00FF]+$/);
 const principal = characters(1, 256, /^[\w+=,.@:/-]+$/);
 const grantId = characters(1, 128);
+const tags = each<Tag>({ tagKey: required(characters(1, 128)), tagValue: required(characters(0, 256)) });
 const sourceArn = optional(characters(1, 2_048));
 
 /** AWS's names of an enum's values, in the order of the contract. */
@@ -85,9 +92,6 @@ const keySpec = valueOf(KeySpecSchema, [
   'ML_DSA_65',
   'ML_DSA_87',
   'ECC_NIST_EDWARDS25519',
-  'ML_KEM_512',
-  'ML_KEM_768',
-  'ML_KEM_1024',
 ]);
 
 export const macLimits: Limits<typeof MacService> = {
@@ -98,17 +102,12 @@ export const macLimits: Limits<typeof MacService> = {
 export const keyLimits: Limits<typeof KeyService> = {
   createKey: {
     description: optional(description),
-    keyUsage: valueOf(KeyUsageSchema, [
-      'ENCRYPT_DECRYPT',
-      'SIGN_VERIFY',
-      'GENERATE_VERIFY_MAC',
-      'KEY_AGREEMENT',
-      'ENCAPSULATE_DECAPSULATE',
-    ]),
+    keyUsage: valueOf(KeyUsageSchema, ['ENCRYPT_DECRYPT', 'SIGN_VERIFY', 'GENERATE_VERIFY_MAC', 'KEY_AGREEMENT']),
     keySpec,
     customerMasterKeySpec: keySpec,
     origin: valueOf(OriginSchema, ['AWS_KMS', 'EXTERNAL', 'AWS_CLOUDHSM', 'EXTERNAL_KEY_STORE']),
     policy: optional(policy),
+    tags,
   },
   describeKey: { keyId, grantTokens },
   listKeys: { limit, marker, resourceOwners: valuesOf(ResourceOwnerSchema, awsNamesOf(ResourceOwnerSchema)) },
@@ -121,6 +120,19 @@ export const keyLimits: Limits<typeof KeyService> = {
   getKeyPolicy: { keyId, policyName },
   putKeyPolicy: { keyId, policyName, policy: required(policy) },
   listKeyPolicies: { keyId, limit, marker },
+  tagResource: { keyId, tags: atLeastOne(tags) },
+  untagResource: { keyId, tagKeys: requiredTexts(1, 128) },
+  listResourceTags: { keyId, limit, marker },
+  enableKeyRotation: { keyId, rotationPeriodInDays: optional(range(90, 2_560)) },
+  disableKeyRotation: { keyId },
+  getKeyRotationStatus: { keyId },
+  listKeyRotations: {
+    keyId,
+    includeKeyMaterial: valueOf(IncludeKeyMaterialSchema, awsNamesOf(IncludeKeyMaterialSchema)),
+    limit,
+    marker,
+  },
+  rotateKeyOnDemand: { keyId },
 };
 
 export const grantLimits: Limits<typeof GrantService> = {

@@ -8,6 +8,15 @@ import type { Clock } from '../clock.ts';
 import { KmsError } from '../errors.ts';
 import { type Key, KeySchema, PendingDeletionSchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import {
+  type DisableKeyRotationRequest,
+  type EnableKeyRotationRequest,
+  type GetKeyRotationStatusRequest,
+  IncludeKeyMaterial,
+  type ListKeyRotationsRequest,
+  type ListResourceTagsRequest,
+  type RotateKeyOnDemandRequest,
+  type TagResourceRequest,
+  type UntagResourceRequest,
   type CancelKeyDeletionRequest,
   type CreateKeyRequest,
   type DescribeKeyRequest,
@@ -27,10 +36,21 @@ import {
 } from '../gen/hmacd/v1/key_pb.ts';
 import { type Effect, type Records, createRecord, removeRecord, replaceRecord } from '../records/records.ts';
 import { algorithmOfKeySpec, type HmacAlgorithm } from './algorithms.ts';
-import { describe, newKey, withCancelledDeletion, withDescription, withEnabled, withScheduledDeletion } from './key.ts';
+import {
+  describe,
+  newKey,
+  withCancelledDeletion,
+  withDescription,
+  withEnabled,
+  withScheduledDeletion,
+  requireUsable,
+  tagged,
+  untagged,
+} from './key.ts';
 import type { KeyPaths } from './key-paths.ts';
 import type { KeyReader } from './key-reader.ts';
 import { isKeyId } from './key-reference.ts';
+import { withTags } from './tags.ts';
 import { markerAfter, nameOfMarker, pageOf } from './marker.ts';
 import type { KeyPolicies } from './protected-key.ts';
 
@@ -38,6 +58,8 @@ import type { KeyPolicies } from './protected-key.ts';
 const POLICY_NAME = 'default';
 /** In bytes: https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html */
 const LONGEST_POLICY = 32_768;
+/** The most tags on a page, whatever the limit that is asked for. */
+const TAG_PAGE = 50;
 const DAY = 24 * 60 * 60 * 1_000;
 
 /** The operations on keys, of requests that are within their limits. */
@@ -72,10 +94,12 @@ export class KeyService {
     const bypass = request.bypassPolicyLockoutSafetyCheck ?? false;
     this.#authorizer.authorizeByIdentity(call, undefined, { ...bypassValues(bypass), ...specValues(request) });
     const algorithm = requireHmacKey(request);
+    const tags = withTags([], request.tags);
+    if (request.tags.length > 0) this.#authorizer.authorizeByIdentity({ ...call, operation: 'TagResource' });
     const keyId = randomUUID();
     const policy = request.policy ?? '';
     const description = request.description ?? '';
-    const key = newKey({ keyId, algorithm, description, policy }, this.#clock.now());
+    const key = newKey({ keyId, algorithm, description, policy, tags }, this.#clock.now());
     if (request.policy !== undefined) this.#requirePolicy(key, () => [], bypass, call);
     await this.#records.commit([createRecord(this.#paths.key(keyId), KeySchema, key)], 'adds');
     call.keyArn = keyArn(this.#deployment, keyId);
@@ -186,6 +210,66 @@ export class KeyService {
     await this.#keys.byId(request.keyId!, call);
     if (request.marker !== undefined) throw new KmsError('InvalidMarkerException');
     return { policyNames: [POLICY_NAME], truncated: false };
+  }
+
+  async tagResource(request: TagResourceRequest, call: Call) {
+    await this.#change(request.keyId!, call, 'adds', (key, arn) => tagged(key, request.tags, arn));
+    return {};
+  }
+
+  async untagResource(request: UntagResourceRequest, call: Call) {
+    await this.#change(request.keyId!, call, 'adds', (key, arn) => untagged(key, request.tagKeys, arn));
+    return {};
+  }
+
+  async listResourceTags(request: ListResourceTagsRequest, call: Call) {
+    const { tags } = (await this.#keys.byId(request.keyId!, call)).message;
+    const after = nameOfMarker(request.marker, (text) => text.length <= 128);
+    const found = tags.filter(({ tagKey }) => tagKey! > after);
+    const { page, truncated } = pageOf(found, Math.min(request.limit ?? TAG_PAGE, TAG_PAGE));
+    return {
+      tags: [...page],
+      ...(truncated && { nextMarker: markerAfter(page.at(-1)!.tagKey!) }),
+      truncated,
+    };
+  }
+
+  async enableKeyRotation(request: EnableKeyRotationRequest, call: Call): Promise<never> {
+    return await this.#refuseRotation(request.keyId!, call);
+  }
+
+  async disableKeyRotation(request: DisableKeyRotationRequest, call: Call) {
+    const { message, protection } = await this.#keys.byId(request.keyId!, call);
+    requireUsable(message.keyState, protection.arn);
+    return {};
+  }
+
+  async getKeyRotationStatus(request: GetKeyRotationStatusRequest, call: Call) {
+    const { arn } = (await this.#keys.byId(request.keyId!, call)).protection;
+    return { keyId: arn, keyRotationEnabled: false };
+  }
+
+  async listKeyRotations(request: ListKeyRotationsRequest, call: Call) {
+    await this.#keys.byId(request.keyId!, call);
+    if (request.includeKeyMaterial !== IncludeKeyMaterial.UNSPECIFIED) {
+      throw new KmsError(
+        'ValidationException',
+        'Input parameter includeKeyMaterial can only be used with symmetric keys.',
+      );
+    }
+    if (request.marker !== undefined) throw new KmsError('InvalidMarkerException');
+    return { rotations: [], truncated: false };
+  }
+
+  async rotateKeyOnDemand(request: RotateKeyOnDemandRequest, call: Call): Promise<never> {
+    return await this.#refuseRotation(request.keyId!, call);
+  }
+
+  /** HMAC keys do not rotate; their state is looked at first. */
+  async #refuseRotation(reference: string, call: Call): Promise<never> {
+    const { message, protection } = await this.#keys.byId(reference, call);
+    requireUsable(message.keyState, protection.arn);
+    throw new KmsError('UnsupportedOperationException');
   }
 
   /**

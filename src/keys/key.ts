@@ -4,8 +4,9 @@ import { type Timestamp, timestampFromMs, timestampMs } from '@bufbuild/protobuf
 import { type Deployment, keyArn } from '../arn.ts';
 import { KmsError } from '../errors.ts';
 import { type Key, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
-import { KeyManager, type KeyMetadataSchema, KeyState, KeyUsage, Origin } from '../gen/hmacd/v1/key_pb.ts';
+import { KeyManager, type KeyMetadataSchema, KeyState, KeyUsage, Origin, type Tag } from '../gen/hmacd/v1/key_pb.ts';
 import { algorithmOfKeySpec, type HmacAlgorithm } from './algorithms.ts';
+import { withoutTags, withTags } from './tags.ts';
 
 // The states of a key, and how it comes from one to another: pure functions of a key and the time.
 // https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
@@ -18,6 +19,7 @@ export function newKey(
     description: string;
     /** Empty for the default one. */
     policy?: string;
+    tags?: readonly Tag[];
     material?: Uint8Array | undefined;
   },
   now: number,
@@ -30,6 +32,7 @@ export function newKey(
     description: init.description,
     creationDate: timestampFromMs(now),
     policy: init.policy ?? '',
+    tags: [...(init.tags ?? [])],
     material: init.material ?? randomBytes(init.algorithm.length),
   });
 }
@@ -72,6 +75,18 @@ export function withEnabled(key: Key, enabled: boolean, arn: string): Key {
 export function withDescription(key: Key, description: string, arn: string): Key {
   requireChangeable(key, arn);
   return { ...key, description };
+}
+
+/** The key with more tags. Throws what `requireChangeable` and `withTags` throw. */
+export function tagged(key: Key, tags: readonly Tag[], arn: string): Key {
+  requireChangeable(key, arn);
+  return { ...key, tags: withTags(key.tags, tags) };
+}
+
+/** The key without the tags of some keys. Throws what `requireChangeable` throws. */
+export function untagged(key: Key, tagKeys: readonly string[], arn: string): Key {
+  requireChangeable(key, arn);
+  return { ...key, tags: withoutTags(key.tags, tagKeys) };
 }
 
 /** The key, to be destroyed at a date. Throws what `requireChangeable` throws. */

@@ -30,6 +30,7 @@ const CODES: Readonly<Record<ExceptionName, Code>> = {
   NotFoundException: Code.NotFound,
   RequestEntityTooLargeException: Code.ResourceExhausted,
   SerializationException: Code.InvalidArgument,
+  TagException: Code.InvalidArgument,
   UnknownOperationException: Code.Unimplemented,
   UnrecognizedClientException: Code.Unauthenticated,
   UnsupportedOperationException: Code.Unimplemented,

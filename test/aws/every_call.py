@@ -43,6 +43,16 @@ assert json.loads(call("get_key_policy", KeyId=key_id)["Policy"])["Id"] == "key-
 call("put_key_policy", KeyId=key_id, Policy=call("get_key_policy", KeyId=key_id)["Policy"])
 assert call("list_key_policies", KeyId=key_id)["PolicyNames"] == ["default"]
 
+call("tag_resource", KeyId=key_id, Tags=[{"TagKey": "team", "TagValue": "shop"}, {"TagKey": "a", "TagValue": ""}])
+call("untag_resource", KeyId=key_id, TagKeys=["a", "b"])
+assert call("list_resource_tags", KeyId=key_id)["Tags"] == [{"TagKey": "team", "TagValue": "shop"}]
+fails("TagException", "tag_resource", KeyId=key_id, Tags=[{"TagKey": "aws:x", "TagValue": ""}])
+call("disable_key_rotation", KeyId=key_id)
+fails("UnsupportedOperationException", "enable_key_rotation", KeyId=key_id)
+fails("UnsupportedOperationException", "rotate_key_on_demand", KeyId=key_id)
+assert call("get_key_rotation_status", KeyId=key_id)["KeyRotationEnabled"] is False
+assert call("list_key_rotations", KeyId=key_id)["Rotations"] == []
+
 grant = call(
     "create_grant", KeyId=key_id, GranteePrincipal=ROLE, RetiringPrincipal=ROLE, Operations=["GenerateMac"], Name="n"
 )
@@ -83,6 +93,8 @@ assert len(pages("list_keys", "Keys")) == len(call("list_keys")["Keys"])
 assert len(pages("list_aliases", "Aliases", KeyId=key_id)) == 6
 assert len({grant["GrantId"] for grant in pages("list_grants", "Grants", KeyId=key_id)}) == 5
 assert len(pages("list_retirable_grants", "Grants", RetiringPrincipal=ROLE)) == 5
+call("tag_resource", KeyId=key_id, Tags=[{"TagKey": str(n), "TagValue": "x"} for n in range(5)])
+assert [tag["TagKey"] for tag in pages("list_resource_tags", "Tags", KeyId=key_id)] == [*"01234", "team"]
 assert pages("list_key_policies", "PolicyNames", KeyId=key_id) == ["default"]
 call("delete_alias", AliasName="alias/boto3")
 call("list_aliases")

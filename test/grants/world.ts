@@ -29,6 +29,7 @@ const PEOPLE = {
   billing: [`arn:aws:iam::${ACCOUNT}:role/billing`, []],
   stranger: [`arn:aws:iam::${ACCOUNT}:role/stranger`, []],
   generator: [`arn:aws:iam::${ACCOUNT}:role/generator`, [statement('Allow', 'kms:GenerateMac')]],
+  maker: [`arn:aws:iam::${ACCOUNT}:role/maker`, [statement('Allow', 'kms:CreateKey')]],
   denied: [`arn:aws:iam::${ACCOUNT}:role/denied`, [statement('Deny', 'kms:GenerateMac')]],
   without224: [
     `arn:aws:iam::${ACCOUNT}:role/without-224`,
