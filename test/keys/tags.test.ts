@@ -4,6 +4,11 @@ import { arnOf, outcomeOf, World } from '../grants/world.ts';
 
 const tag = (tagKey: string, tagValue = 'x') => ({ tagKey, tagValue });
 
+const refusal = async (call: Promise<unknown>): Promise<[string | undefined, string]> => {
+  const { exception, message } = await failureOf(call);
+  return [exception, message];
+};
+
 /** A key, and how it is tagged. */
 async function start(wire: (typeof WIRES)[number] = 'gRPC') {
   const world = await World.start();
@@ -11,11 +16,7 @@ async function start(wire: (typeof WIRES)[number] = 'gRPC') {
   const { keyId } = world;
   const listed = async () =>
     (await keys.listResourceTags({ keyId })).tags.map(({ tagKey, tagValue }) => [tagKey, tagValue]);
-  const refusal = async (call: Promise<unknown>): Promise<[string | undefined, string]> => {
-    const { exception, message } = await failureOf(call);
-    return [exception, message];
-  };
-  return { world, keys, keyId, listed, refusal };
+  return { world, keys, keyId, listed };
 }
 
 describe.each(WIRES)('over %s, tags', (wire) => {
@@ -51,7 +52,7 @@ describe('tags', () => {
   });
 
   it('are refused in the words of AWS', async () => {
-    const { keys, keyId, listed, refusal } = await start();
+    const { keys, keyId, listed } = await start();
     const fifty = Array.from({ length: 50 }, (_, n) => tag(String(n)));
     const cases: [Promise<unknown>, string, string][] = [
       [keys.tagResource({ keyId, tags: [tag('a'), tag('a')] }), 'TagException', 'Duplicate tag keys'],
@@ -92,7 +93,7 @@ describe('tags', () => {
   });
 
   it('are listed in pages of at most 50', async () => {
-    const { keys, keyId, refusal } = await start();
+    const { keys, keyId } = await start();
     await keys.tagResource({ keyId, tags: Array.from({ length: 50 }, (_, n) => tag(String(n))) });
     const seen: string[] = [];
     for (let marker: string | undefined; ;) {
@@ -108,7 +109,7 @@ describe('tags', () => {
   });
 
   it('stay as they are on a key that is pending deletion', async () => {
-    const { world, keys, keyId, listed, refusal } = await start();
+    const { world, keys, keyId, listed } = await start();
     await keys.tagResource({ keyId, tags: [tag('a')] });
     await keys.disableKey({ keyId });
     await keys.tagResource({ keyId, tags: [tag('b')] });
@@ -122,7 +123,7 @@ describe('tags', () => {
 
 describe.each(WIRES)('over %s, the rotation of an HMAC key', (wire) => {
   it('is never enabled, and is said so in the words of AWS', async () => {
-    const { world, keys, keyId, refusal } = await start(wire);
+    const { world, keys, keyId } = await start(wire);
     const unsupported = ['UnsupportedOperationException', ''];
     expect(await refusal(keys.enableKeyRotation({ keyId }))).toEqual(unsupported);
     expect(await refusal(keys.rotateKeyOnDemand({ keyId }))).toEqual(unsupported);
