@@ -153,25 +153,26 @@ export class Authorizer {
   /**
    * Lets a call go on with something that has no policy of its own, and that only this account's callers have.
    *
-   * @param resource the ARN of an alias; `undefined` for the account
+   * @param resource the ARN of an alias, or of a key that there is not yet; `undefined` for the account
+   * @param operation what the caller has to be allowed, where that is not the operation that it calls
    * @throws KmsError AccessDeniedException
    */
-  authorizeByIdentity(call: Call, resource?: string, values: ConditionValues = {}): void {
+  authorizeByIdentity(call: Call, resource = '*', values: ConditionValues = {}, operation = call.operation): void {
     if (!this.isAtHome(call)) {
       call.decidedBy = NOTHING_ALLOWS;
       throw accessDenied(call, resource, 'identity-based');
     }
-    this.authorizeAtCaller(call, resource, values);
+    this.authorizeAtCaller(call, resource, values, operation);
   }
 
   /** Like `authorizeByIdentity`, for what callers of other accounts have here as well. */
-  authorizeAtCaller(call: Call, resource?: string, values: ConditionValues = {}): void {
-    const { principal, operation } = call;
+  authorizeAtCaller(call: Call, resource = '*', values: ConditionValues = {}, operation = call.operation): void {
+    const { principal } = call;
     const context = contextOf({ call, values }, this.#surroundings);
-    const { denial, byIdentity } = identityVerdict(operation, resource ?? '*', principal, context);
+    const { denial, byIdentity } = identityVerdict(operation, resource, principal, context);
     call.decidedBy = denial?.by ?? byIdentity ?? NOTHING_ALLOWS;
-    if (denial !== undefined) throw explicitlyDenied(call, resource, denial.kind);
-    if (byIdentity === undefined) throw accessDenied(call, resource, 'identity-based');
+    if (denial !== undefined) throw explicitlyDenied({ principal, operation }, resource, denial.kind);
+    if (byIdentity === undefined) throw accessDenied({ principal, operation }, resource, 'identity-based');
   }
 
   /**

@@ -28,6 +28,8 @@ export interface SignatureScope {
   readonly clock: Clock;
 }
 
+const WRONG =
+  'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.';
 const ALGORITHM = 'AWS4-HMAC-SHA256';
 const SERVICE = 'kms';
 const TERMINATOR = 'aws4_request';
@@ -69,24 +71,24 @@ export function signerOf(request: SignedRequest, principals: Principals, { regio
   const digest = hash('sha256', Buffer.from(canonicalRequest(request, authorization.signedHeaders), 'latin1'));
   const text = `${ALGORITHM}\n${authorization.date}\n${scope}\n${digest}`;
   const expected = createHmac('sha256', signingKey(accessKey, scope)).update(text).digest();
-  if (!isSame(expected, authorization.signature)) throw wrongSignature();
+  if (!isSame(expected, authorization.signature)) throw invalid(WRONG, 'the signature is not that of the access key');
   return accessKey.principal;
 }
 
 function readAuthorization({ headers, target }: SignedRequest): Authorization {
   const { authorization } = headers;
   if (authorization === undefined) {
-    throw new KmsError('IncompleteSignatureException', 'A signature in the query is not supported.');
+    throw incomplete('A signature in the query is not supported.');
   }
   if (target.includes('X-Amz-Algorithm=')) {
     const both = `Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.`;
-    throw new KmsError('InvalidSignatureException', both);
+    throw invalid(both, 'there is a signature in the header and in the query');
   }
   const [algorithm, parameters] = cutAt(authorization, ' ');
   if (algorithm !== ALGORITHM) {
-    throw new KmsError('IncompleteSignatureException', `Unsupported AWS 'algorithm': '${shortened(algorithm)}'.`);
+    throw incomplete(`Unsupported AWS 'algorithm': '${shortened(algorithm)}'.`);
   }
-  const values = new Map(parameters.split(',').map((parameter) => cutAt(parameter.trim(), '=')));
+  const values = parametersOf(parameters);
   const credential = values.get('Credential');
   const signature = values.get('Signature');
   const signedHeaders = values.get('SignedHeaders');
@@ -101,18 +103,27 @@ function readAuthorization({ headers, target }: SignedRequest): Authorization {
         : []),
       `Authorization=${shortened(authorization)}`,
     ];
-    throw new KmsError('IncompleteSignatureException', sentences.join(' '));
+    throw incomplete(sentences.join(' '));
   }
   return { credential, signature, signedHeaders, date: basicDate(date) };
 }
+
+/** The parameters of the header by their names; none where one is there twice, or is no parameter of it. */
+function parametersOf(text: string): ReadonlyMap<string, string> {
+  const parameters = text.split(',').map((parameter) => cutAt(trimmed(parameter), '='));
+  const values = new Map(parameters);
+  const known = parameters.every(([name]) => PARAMETERS.has(name));
+  return known && values.size === parameters.length ? values : new Map();
+}
+
+const PARAMETERS: ReadonlySet<string> = new Set(['Credential', 'SignedHeaders', 'Signature']);
 
 /** A date in ISO 8601's basic format; one of an HTTP `Date` header may be given. */
 function basicDate(text: string): string {
   if (/^\d{8}T\d{6}Z$/.test(text)) return text;
   const date = new Date(/^[A-Z][a-z]{2}, .* GMT$/.test(text) ? text : Number.NaN);
   if (!Number.isNaN(date.getTime())) return basic(date.getTime());
-  throw new KmsError(
-    'IncompleteSignatureException',
+  throw incomplete(
     `Date must be in ISO-8601 'basic format'. Got '${shortened(text)}'. See http://en.wikipedia.org/wiki/ISO_8601`,
   );
 }
@@ -126,11 +137,15 @@ function requireTimely(date: string, now: number): void {
   const time = Date.UTC(part(0, 4), part(4, 6) - 1, part(6, 8), part(9, 11), part(11, 13), part(13, 15));
   const [earliest, latest] = [now - TOLERANCE * 60_000, now + TOLERANCE * 60_000];
   if (time >= earliest && time <= latest) return;
-  throw new KmsError(
-    'InvalidSignatureException',
-    time > latest
-      ? `Signature not yet current: ${date} is still later than ${basic(latest)} (${basic(now)} + ${TOLERANCE} min.)`
-      : `Signature expired: ${date} is now earlier than ${basic(earliest)} (${basic(now)} - ${TOLERANCE} min.)`,
+  if (time > latest) {
+    throw invalid(
+      `Signature not yet current: ${date} is still later than ${basic(latest)} (${basic(now)} + ${TOLERANCE} min.)`,
+      'the signature is of a time to come',
+    );
+  }
+  throw invalid(
+    `Signature expired: ${date} is now earlier than ${basic(earliest)} (${basic(now)} - ${TOLERANCE} min.)`,
+    'the signature is too old',
   );
 }
 
@@ -138,8 +153,7 @@ function requireTimely(date: string, now: number): void {
 function readCredential({ credential, date }: Authorization, region: string): [keyId: string, scope: string] {
   const parts = credential.split('/');
   if (parts.length !== 5) {
-    throw new KmsError(
-      'IncompleteSignatureException',
+    throw incomplete(
       `Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '${shortened(credential)}'`,
     );
   }
@@ -156,7 +170,7 @@ function readCredential({ credential, date }: Authorization, region: string): [k
           `Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '${shortened(day)}' != '${date.slice(0, 8)}', from '${date}'.`,
         ]),
   ];
-  if (problems.length > 0) throw new KmsError('InvalidSignatureException', problems.join(''));
+  if (problems.length > 0) throw invalid(problems.join(''), 'the signature is for another Region, service or day');
   return [keyId, credential.slice(keyId.length + 1)];
 }
 
@@ -170,18 +184,24 @@ function requireSessionToken(
   // Digests are compared: how long that takes tells nothing of the token.
   if (digest !== sessionTokenDigest) throw unrecognizedClient('the session token is not that of the access key');
   if (expiresAt !== undefined && now >= expiresAt) {
-    throw new KmsError('ExpiredTokenException', 'The security token included in the request is expired');
+    throw remarked(
+      new KmsError('ExpiredTokenException', 'The security token included in the request is expired'),
+      'the access key has ended',
+    );
   }
 }
 
 /** Demands that the signature covers everything that says what is asked for. */
 function requireSigned(signedHeaders: string, headers: Headers): void {
   const names = signedHeaders.split(';');
+  // In order, and so each once: what is signed is no longer than the headers are.
+  const ordered = names.every((name, n) => name === name.toLowerCase() && (n === 0 || names[n - 1]! < name));
+  if (!ordered) throw invalid(WRONG, 'the signed headers are not in order');
   const needed = ['host', ...SAYING.filter((name) => headers[name] !== undefined)];
   const missing = needed.find((name) => !names.includes(name));
   if (missing === undefined) return;
   const shown = missing === 'host' ? "'Host' or ':authority'" : `'${missing}'`;
-  throw new KmsError('InvalidSignatureException', `${shown} must be a 'SignedHeader' in the AWS Authorization.`);
+  throw invalid(`${shown} must be a 'SignedHeader' in the AWS Authorization.`, 'a header is not signed that has to be');
 }
 
 const SAYING = ['x-amz-target', 'x-amz-date', 'x-amz-security-token'];
@@ -200,13 +220,32 @@ function valueOf(headers: Headers, name: string): string {
 }
 
 function canonicalValue(value: string): string {
-  return value.trim().replace(/ {2,}/g, ' ');
+  return trimmed(value).replace(/ {2,}/g, ' ');
+}
+
+/** Without the white space of HTTP at its ends, which is less than JavaScript's. */
+function trimmed(text: string): string {
+  let [start, end] = [0, text.length];
+  while (start < end && isWhiteSpace(text.charCodeAt(start))) start++;
+  while (end > start && isWhiteSpace(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+function isWhiteSpace(unit: number): boolean {
+  return unit === 0x20 || unit === 0x09;
 }
 
 function canonicalQuery(query: string): string {
   if (query === '') return '';
-  const parameters = [...new URLSearchParams(query)].map((pair) => pair.map(encoded).join('='));
-  return parameters.toSorted().join('&');
+  const parameters = [...new URLSearchParams(query)].map((pair) => pair.map(encoded) as [name: string, value: string]);
+  return parameters
+    .toSorted(([name, value], [other, otherValue]) => inOrder(name, other) || inOrder(value, otherValue))
+    .map((pair) => pair.join('='))
+    .join('&');
+}
+
+function inOrder(one: string, other: string): number {
+  return one === other ? 0 : one < other ? -1 : 1;
 }
 
 /** As RFC 3986 has it: all but unreserved characters. */
@@ -233,11 +272,18 @@ function isSame(expected: Buffer, signature: string): boolean {
   return /^[0-9a-f]{64}$/.test(signature) && timingSafeEqual(expected, Buffer.from(signature, 'hex'));
 }
 
-function wrongSignature(): KmsError {
-  return new KmsError(
-    'InvalidSignatureException',
-    'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.',
-  );
+function incomplete(message: string): KmsError {
+  return remarked(new KmsError('IncompleteSignatureException', message), 'the signature is not complete, or malformed');
+}
+
+/** @param remark for the audit log: what is wrong, without anything that came */
+function invalid(message: string, remark: string): KmsError {
+  return remarked(new KmsError('InvalidSignatureException', message), remark);
+}
+
+function remarked(error: KmsError, remark: string): KmsError {
+  error.remark = remark;
+  return error;
 }
 
 /** A text before and after the first occurrence of a separator. */

@@ -95,9 +95,15 @@ export class Dispatcher {
     }
   }
 
-  /** Audits and counts a call whose body the wire could not decode. */
-  undecoded(operation: Operation, arrival: Arrival): void {
-    this.#ended(newCall(operation, arrival), UNDECODED, this.#clock.monotonic());
+  /**
+   * Audits and counts a call whose body the wire could not decode.
+   *
+   * @returns its request ID
+   */
+  undecoded(operation: Operation, arrival: Arrival): string {
+    const call = newCall(operation, arrival);
+    this.#ended(call, UNDECODED, this.#clock.monotonic());
+    return call.requestId;
   }
 
   /** Carries out the call of a caller that is known. */

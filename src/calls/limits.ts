@@ -162,11 +162,11 @@ export const aliasLimits: Limits<typeof AliasService> = {
   listAliases: { keyId: optional(characters(1, 2_048)), limit, marker },
 };
 
-/** Says what is out of its limits in a request; in a way that costs little when nothing is. */
-export type Validator = (request: object) => readonly FieldViolation[];
-
 /** The limits of an operation that HMAC keys have no use for. */
 export const inapplicableLimits = { keyId: optional(characters(1, 2_048)), grantTokens };
+
+/** Says what is out of its limits in a request; in a way that costs little when nothing is. */
+export type Validator = (request: object) => readonly FieldViolation[];
 
 /**
  * The validator of one row of limits.

@@ -266,5 +266,5 @@ function requirePrincipal(arn: string | undefined): void {
 function requireOwnPrincipal(arn: string, call: Call): void {
   if (principalOf(arn, [], 'none').accountId === call.principal.accountId) return;
   call.decidedBy = 'no statement allows it';
-  throw accessDenied(call, undefined, 'identity-based');
+  throw accessDenied(call, '*', 'identity-based');
 }

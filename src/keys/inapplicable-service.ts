@@ -1,5 +1,5 @@
 import type { Call } from '../access/call.ts';
-import { KmsError } from '../errors.ts';
+import { type FieldViolation, KmsError, validationError } from '../errors.ts';
 import type { InapplicableRequest } from '../gen/hmacd/aws/v1/inapplicable_pb.ts';
 import { requireUsable } from './key.ts';
 import type { FoundKey, KeyReader } from './key-reader.ts';
@@ -19,8 +19,12 @@ const notOfItsSpec: Reason = ({ protection: { arn, keySpecName } }, operation) =
     `${arn} key spec is ${keySpecName} which is not valid for ${operation}.`,
   );
 
-const notMultiRegion: Reason = ({ protection: { arn } }) =>
+// AWS spells it in these two ways.
+const notReplicable: Reason = ({ protection: { arn } }) =>
   new KmsError('UnsupportedOperationException', `${arn} is not a multi-region primary key.`);
+
+const notMovable: Reason = ({ protection: { arn } }) =>
+  new KmsError('KMSInvalidStateException', `${arn} is not a multi-Region primary key.`);
 
 /** The operations that are on a key. */
 const ON_KEYS: Readonly<Record<string, Reason>> = {
@@ -34,10 +38,15 @@ const ON_KEYS: Readonly<Record<string, Reason>> = {
   GenerateDataKeyPairWithoutPlaintext: notOfItsUsage,
   GenerateDataKeyWithoutPlaintext: notOfItsUsage,
   GetPublicKey: notOfItsSpec,
-  ReplicateKey: notMultiRegion,
+  ReplicateKey: notReplicable,
   Sign: notOfItsUsage,
-  UpdatePrimaryRegion: notMultiRegion,
+  UpdatePrimaryRegion: notMovable,
   Verify: notOfItsUsage,
+};
+
+const KEY_ID_MISSING: FieldViolation = {
+  field: 'key_id',
+  description: "Value null at 'keyId' failed to satisfy constraint: Member must not be null",
 };
 
 /** Answers the operations of AWS KMS that hmacd has not: says why not, to who might do them. */
@@ -50,9 +59,15 @@ export class InapplicableService {
 
   async refuse({ keyId, grantTokens }: InapplicableRequest, call: Call): Promise<never> {
     const reason = ON_KEYS[call.operation];
-    // Some are on no key, and what decrypts need not name it.
-    if (reason === undefined || keyId === undefined) throw new KmsError('UnsupportedOperationException');
-    const key = await this.#keys.byAnyName(keyId, call, { grantTokens });
+    // What decrypts need not name its key.
+    if (reason === undefined || (keyId === undefined && call.operation === 'Decrypt')) {
+      throw new KmsError('UnsupportedOperationException');
+    }
+    if (keyId === undefined) throw validationError([KEY_ID_MISSING]);
+    const byAlias = reason !== notReplicable && reason !== notMovable;
+    const key = byAlias
+      ? await this.#keys.byAnyName(keyId, call, { grantTokens })
+      : await this.#keys.byId(keyId, call, { grantTokens });
     requireUsable(key.message.keyState, key.protection.arn);
     throw reason(key, call.operation);
   }

@@ -92,11 +92,14 @@ export class KeyService {
 
   async createKey(request: CreateKeyRequest, call: Call) {
     const bypass = request.bypassPolicyLockoutSafetyCheck ?? false;
-    this.#authorizer.authorizeByIdentity(call, undefined, { ...bypassValues(bypass), ...specValues(request) });
+    const values = { ...bypassValues(bypass), ...specValues(request) };
+    const keyId = randomUUID();
+    this.#authorizer.authorizeByIdentity(call, undefined, values);
+    if (request.tags.length > 0) {
+      this.#authorizer.authorizeByIdentity(call, keyArn(this.#deployment, keyId), values, 'TagResource');
+    }
     const algorithm = requireHmacKey(request);
     const tags = withTags([], request.tags);
-    if (request.tags.length > 0) this.#authorizer.authorizeByIdentity({ ...call, operation: 'TagResource' });
-    const keyId = randomUUID();
     const policy = request.policy ?? '';
     const description = request.description ?? '';
     const key = newKey({ keyId, algorithm, description, policy, tags }, this.#clock.now());

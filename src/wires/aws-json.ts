@@ -19,6 +19,9 @@ import { type HttpRequest, type HttpResponse, respond } from './http-listener.ts
 /** The longest request, in bytes: more than the longest that is within its limits. */
 const MAX_REQUEST = 256 * 1_024;
 
+/** How much of a longer one is read and thrown away, in bytes, so that its sender sees the answer. */
+const MAX_DISCARDED = 16 * MAX_REQUEST;
+
 const CONTENT_TYPE = 'application/x-amz-json-1.1';
 const SERVICE = 'TrentService.';
 
@@ -69,28 +72,39 @@ export class AwsJsonHandler {
       respond(response, 404, { 'x-amzn-requestid': randomUUID() }, '<UnknownOperationException/>\n');
       return;
     }
+    const length = lengthOf(request);
+    if (length === undefined) {
+      // Over HTTP/2, the end of a request that was broken off looks like any other.
+      respond(response, 411, { 'x-amzn-requestid': randomUUID() }, '');
+      return;
+    }
+    // The address is gone when the connection is.
+    const sourceAddress = request.socket.remoteAddress ?? '';
     const chunks: Buffer[] = [];
-    let length = 0;
+    let received = 0;
     request.on('data', (chunk: Buffer) => {
-      length += chunk.length;
-      if (length <= MAX_REQUEST) chunks.push(chunk);
-      else chunks.length = 0;
+      const before = received;
+      received += chunk.length;
+      if (received <= MAX_REQUEST) chunks.push(chunk);
+      else if (before <= MAX_REQUEST) {
+        chunks.length = 0;
+        send(response, { ...failure(new KmsError('RequestEntityTooLargeException')), status: 413 });
+      } else if (received > MAX_DISCARDED) request.destroy();
     });
     request.on('end', () => {
-      if (length > MAX_REQUEST)
-        send(response, { ...failure(new KmsError('RequestEntityTooLargeException')), status: 413 });
-      else this.#answer(request, response, chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
+      if (received > MAX_REQUEST || (length !== 'chunked' && received !== length)) return;
+      this.#answer(request, response, sourceAddress, chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
     });
     // The client went away before it had asked.
     request.on('error', () => response.destroy());
   }
 
-  #answer(request: HttpRequest, response: HttpResponse, body: Buffer): void {
+  #answer(request: HttpRequest, response: HttpResponse, sourceAddress: string, body: Buffer): void {
     const route = this.#routes.get(String(request.headers['x-amz-target']));
     if (route === undefined) return send(response, failure(new KmsError('UnknownOperationException')));
     const arrival: Arrival = {
       wire: 'aws-json',
-      sourceAddress: request.socket.remoteAddress ?? '',
+      sourceAddress,
       evidence: new HttpEvidence(request, this.#identities, body),
     };
     const fail = (error: unknown): void => {
@@ -101,8 +115,7 @@ export class AwsJsonHandler {
     try {
       parsed = parse(body);
     } catch (error) {
-      this.#dispatcher.undecoded(route.operation, arrival);
-      return send(response, failure(error as KmsError));
+      return send(response, failure(error as KmsError, this.#dispatcher.undecoded(route.operation, arrival)));
     }
     try {
       const reply = this.#dispatcher.dispatch(route.operation, arrival, route.codec, parsed);
@@ -127,6 +140,13 @@ function codecOf(operation: Operation): Codec<JsonObject, Reply> {
       body: isVoid ? '' : JSON.stringify(write(toMessage(operation, answer))),
     }),
   };
+}
+
+/** How long a request says that it is, in bytes; over HTTP/1.1 it may come in chunks, which have an end of their own. */
+function lengthOf({ headers, httpVersionMajor }: HttpRequest): number | 'chunked' | undefined {
+  const length = headers['content-length'];
+  if (length !== undefined) return Number(length);
+  return httpVersionMajor === 1 ? 'chunked' : undefined;
 }
 
 /** @throws KmsError SerializationException */

@@ -152,7 +152,7 @@ describe('ListGrants', () => {
 
 const denied = (person: Person): string[] => [
   'AccessDeniedException',
-  `User: ${arnOf(person)} is not authorized to perform: kms:ListRetirableGrants because no identity-based policy allows the kms:ListRetirableGrants action`,
+  `User: ${arnOf(person)} is not authorized to perform: kms:ListRetirableGrants on resource: * because no identity-based policy allows the kms:ListRetirableGrants action`,
 ];
 
 describe('ListRetirableGrants', () => {

@@ -30,6 +30,13 @@ const PEOPLE = {
   stranger: [`arn:aws:iam::${ACCOUNT}:role/stranger`, []],
   generator: [`arn:aws:iam::${ACCOUNT}:role/generator`, [statement('Allow', 'kms:GenerateMac')]],
   maker: [`arn:aws:iam::${ACCOUNT}:role/maker`, [statement('Allow', 'kms:CreateKey')]],
+  tagger: [
+    `arn:aws:iam::${ACCOUNT}:role/tagger`,
+    [
+      statement('Allow', 'kms:CreateKey'),
+      { ...statement('Allow', 'kms:TagResource'), Resource: `arn:aws:kms:us-east-1:${ACCOUNT}:key/*` },
+    ],
+  ],
   denied: [`arn:aws:iam::${ACCOUNT}:role/denied`, [statement('Deny', 'kms:GenerateMac')]],
   without224: [
     `arn:aws:iam::${ACCOUNT}:role/without-224`,
