@@ -1,4 +1,5 @@
 import { createHmac, createSecretKey, hash, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
 import { KmsError, shortened } from '../errors.ts';
 import { unrecognizedClient } from './bearer.ts';
@@ -66,9 +67,10 @@ export function signerOf(request: SignedRequest, principals: Principals, { regio
   const accessKey = principals.accessKey(keyId);
   if (accessKey === undefined) throw unrecognizedClient('the access key is none of the principals file');
   requireSessionToken(accessKey, request.headers['x-amz-security-token'], clock.now());
-  requireSigned(authorization.signedHeaders, request.headers);
+  const names = signedNames(authorization.signedHeaders);
+  requireSigned(names, request.headers);
   // Of a header, a character is a byte here.
-  const digest = hash('sha256', Buffer.from(canonicalRequest(request, authorization.signedHeaders), 'latin1'));
+  const digest = hash('sha256', Buffer.from(canonicalRequest(request, names), 'latin1'));
   const text = `${ALGORITHM}\n${authorization.date}\n${scope}\n${digest}`;
   const expected = createHmac('sha256', signingKey(accessKey, scope)).update(text).digest();
   if (!isSame(expected, authorization.signature)) throw invalid(WRONG, 'the signature is not that of the access key');
@@ -191,12 +193,22 @@ function requireSessionToken(
   }
 }
 
-/** Demands that the signature covers everything that says what is asked for. */
-function requireSigned(signedHeaders: string, headers: Headers): void {
+/** The lists of signed headers that came before: every program of a kind signs the same ones. */
+const knownNames = new LRUCache<string, readonly string[]>({ max: 100 });
+
+/** The names of the signed headers: in lower case and in order, so that what is signed is no longer than the headers are. */
+function signedNames(signedHeaders: string): readonly string[] {
+  const known = knownNames.get(signedHeaders);
+  if (known !== undefined) return known;
   const names = signedHeaders.split(';');
-  // In order, and so each once: what is signed is no longer than the headers are.
   const ordered = names.every((name, n) => name === name.toLowerCase() && (n === 0 || names[n - 1]! < name));
   if (!ordered) throw invalid(WRONG, 'the signed headers are not in order');
+  knownNames.set(signedHeaders, names);
+  return names;
+}
+
+/** Demands that the signature covers everything that says what is asked for. */
+function requireSigned(names: readonly string[], headers: Headers): void {
   const needed = ['host', ...SAYING.filter((name) => headers[name] !== undefined)];
   const missing = needed.find((name) => !names.includes(name));
   if (missing === undefined) return;
@@ -206,11 +218,11 @@ function requireSigned(signedHeaders: string, headers: Headers): void {
 
 const SAYING = ['x-amz-target', 'x-amz-date', 'x-amz-security-token'];
 
-function canonicalRequest({ method, target, headers, body }: SignedRequest, signedHeaders: string): string {
+function canonicalRequest({ method, target, headers, body }: SignedRequest, names: readonly string[]): string {
   const [path, query] = cutAt(target, '?');
   let lines = `${method}\n${path}\n${canonicalQuery(query)}\n`;
-  for (const name of signedHeaders.split(';')) lines += `${name}:${canonicalValue(valueOf(headers, name))}\n`;
-  return `${lines}\n${signedHeaders}\n${hash('sha256', body)}`;
+  for (const name of names) lines += `${name}:${canonicalValue(valueOf(headers, name))}\n`;
+  return `${lines}\n${names.join(';')}\n${hash('sha256', body)}`;
 }
 
 function valueOf(headers: Headers, name: string): string {

@@ -24,9 +24,9 @@ export const noAuditLog: AuditLog = { record() {}, close: () => Promise.resolve(
 /**
  * Opens the audit log: a JSON object a line, to standard output or appended to a file.
  *
- * Lines are joined from texts that need no escaping (the service's own names, UUIDs, ARNs that were checked, addresses),
- * and of what allowed or denied a call, which is escaped once,
- * and written in batches, at most 100 ms late: a line made and written by itself would cost more than the MAC.
+ * Lines are joined from texts that need no escaping (the service's own names, UUIDs, ARNs that were checked, addresses) and
+ * from what allowed or denied a call, which is escaped once. They are written in batches, at most 100 ms late: a line made
+ * and written by itself would cost more than the MAC.
  *
  * @param destination `stdout` or a path
  * @param onFailure told when an outage begins, and of lines that are lost

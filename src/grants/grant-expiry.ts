@@ -2,26 +2,20 @@ import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
 import { ConflictError } from '../records/record-store.ts';
 import { type Found, type Records, removeRecord } from '../records/records.ts';
+import { Sweeper } from '../records/sweeper.ts';
 import { isThere } from './grant.ts';
 import type { GrantPaths } from './grant-paths.ts';
 import type { GrantRecords } from './grant-records.ts';
-
-/** How long after its expiry a grant is swept away at the latest, in milliseconds. Nobody can use it in between. */
-const INTERVAL = 10_000;
 
 /** How many expired grants are looked up at once. */
 const BATCH = 200;
 
 /** Sweeps expired grants away, so that they do not count against the limit of their keys. */
-export class GrantExpiry {
+export class GrantExpiry extends Sweeper {
   readonly #records: Records;
   readonly #grants: GrantRecords;
   readonly #paths: GrantPaths;
   readonly #clock: Clock;
-  readonly #onFailure: (error: unknown) => void;
-  #timer: NodeJS.Timeout | undefined;
-  #sweeping: Promise<unknown> = Promise.resolve();
-  #closed = false;
 
   /** @param onFailure told when a grant could not be removed, or the whole sweep failed; the next sweep tries again */
   constructor(
@@ -31,41 +25,25 @@ export class GrantExpiry {
     clock: Clock,
     onFailure: (error: unknown) => void,
   ) {
+    super(onFailure);
     this.#records = records;
     this.#grants = grants;
     this.#paths = paths;
     this.#clock = clock;
-    this.#onFailure = onFailure;
-  }
-
-  /** Sweeps now and from then on. */
-  start(): void {
-    this.#sweeping = this.sweep()
-      .catch(this.#onFailure)
-      .finally(() => {
-        if (!this.#closed) this.#timer = setTimeout(() => this.start(), INTERVAL);
-      });
-  }
-
-  /** Ends when the sweep under way has ended. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    clearTimeout(this.#timer);
-    await this.#sweeping;
   }
 
   /** Removes every grant that has expired. One that cannot be removed does not keep the others. */
   async sweep(): Promise<void> {
     const expired = this.#paths.expiringUntil(this.#clock.now());
-    for (let after = ''; !this.#closed;) {
+    for (let after = ''; !this.closed;) {
       const found = await this.#records.listPaths(this.#paths.expiring, after, BATCH);
       for (const index of found) {
-        if (index.path > expired || this.#closed) return;
+        if (index.path > expired || this.closed) return;
         try {
           await this.#remove(index);
         } catch (error) {
           // Another replica may be at the same work.
-          if (!(error instanceof ConflictError)) this.#onFailure(error);
+          if (!(error instanceof ConflictError)) this.onFailure(error);
         }
         // The embedded store works at once; calls shall have their turn in between.
         await setImmediate();

@@ -52,17 +52,9 @@ export class GrantRecords {
   }
 
   /**
-   * The grant of an ID, if it is there.
-   *
-   * @throws UnsealError when its record is damaged
+   * The grant of an ID, if it is there. Where its record is damaged, its copy under the grantee says what it said, if that
+   * opens.
    */
-  async get(keyId: string, grantId: string): Promise<GrantEntry | undefined> {
-    if (!isGrantId(grantId)) return undefined;
-    const grant = await this.#records.get(GrantSchema, this.#paths.grant(keyId, grantId));
-    return grant !== undefined && isThere(grant.message, this.#clock.now()) ? grant : undefined;
-  }
-
-  /** Like `get`; where the record is damaged, its copy under the grantee says what it said, if that opens. */
   async find(keyId: string, grantId: string): Promise<GrantEntry | DamagedEntry | undefined> {
     const grant = isGrantId(grantId) ? await this.stored(keyId, grantId) : undefined;
     return grant?.message === undefined || isThere(grant.message, this.#clock.now()) ? grant : undefined;

@@ -93,7 +93,7 @@ export class GrantService {
   /** Demands, where a grant lets the caller make others, that it is still there when they are made. */
   async #parent(keyId: string, { grantId }: Call): Promise<Change[]> {
     if (grantId === undefined) return [];
-    const parent = await this.#grants.get(keyId, grantId);
+    const parent = await this.#grants.find(keyId, grantId);
     if (parent === undefined) throw new ConflictError(this.#paths.grant(keyId, grantId));
     return [keepRecord(parent)];
   }
@@ -186,7 +186,7 @@ export class GrantService {
       authorize: (grant: GrantEntry | DamagedEntry) => void;
     }>,
   ): Promise<void> {
-    await this.#records.untilUncontended(async () => {
+    const keyId = await this.#records.untilUncontended(async () => {
       const { key, absence, authorize } = await find();
       const grant = await this.#grants.find(key.message.keyId, grantId);
       if (grant === undefined) {
@@ -197,8 +197,10 @@ export class GrantService {
       authorize(grant);
       if (dryRun) throw dryRunError(call);
       await this.#records.commit([keepRecord(key), ...(await this.#grants.removals(grant))], 'takes away');
-      await this.#grants.removeTokens(key.message.keyId, grantId);
+      return key.message.keyId;
     });
+    // Not before: whoever comes first with these has not taken the grant back.
+    await this.#records.untilUncontended(() => this.#grants.removeTokens(keyId, grantId));
   }
 
   /**

@@ -5,10 +5,8 @@ import { AliasSchema, DestroyedKeySchema, KeyAliasesSchema, KeySchema } from '..
 import { KeyState } from '../gen/hmacd/v1/key_pb.ts';
 import { ConflictError } from '../records/record-store.ts';
 import { type Change, createRecord, type Records, removeRecord } from '../records/records.ts';
+import { Sweeper } from '../records/sweeper.ts';
 import type { KeyPaths } from './key-paths.ts';
-
-/** How long after its date a key is destroyed at the latest, in milliseconds. Nobody can use it in between. */
-const INTERVAL = 10_000;
 
 /** How many records are read or removed in one step. */
 const BATCH = 200;
@@ -20,15 +18,11 @@ const BATCH = 200;
  * One commit puts a tombstone in the place of the key, its material and its aliases; then whatever else is under the key
  * goes, in steps. What is left when the process ends is taken up at the next sweep, here or on another replica.
  */
-export class KeyDeletion {
+export class KeyDeletion extends Sweeper {
   readonly #records: Records;
   readonly #paths: KeyPaths;
   readonly #removeBeside: (keyId: string) => Promise<void>;
   readonly #clock: Clock;
-  readonly #onFailure: (error: unknown) => void;
-  #timer: NodeJS.Timeout | undefined;
-  #sweeping: Promise<unknown> = Promise.resolve();
-  #closed = false;
 
   /**
    * @param removeBeside removes what belongs to a key and is not under it
@@ -41,27 +35,11 @@ export class KeyDeletion {
     clock: Clock,
     onFailure: (error: unknown) => void,
   ) {
+    super(onFailure);
     this.#records = records;
     this.#paths = paths;
     this.#removeBeside = removeBeside;
     this.#clock = clock;
-    this.#onFailure = onFailure;
-  }
-
-  /** Sweeps now and from then on. */
-  start(): void {
-    this.#sweeping = this.sweep()
-      .catch(this.#onFailure)
-      .finally(() => {
-        if (!this.#closed) this.#timer = setTimeout(() => this.start(), INTERVAL);
-      });
-  }
-
-  /** Ends when the sweep under way has ended. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    clearTimeout(this.#timer);
-    await this.#sweeping;
   }
 
   /**
@@ -72,10 +50,10 @@ export class KeyDeletion {
   async sweep(): Promise<number> {
     const ended = this.#paths.pendingDeletionsUntil(this.#clock.now());
     let destroyed = 0;
-    for (let after = ''; !this.#closed;) {
+    for (let after = ''; !this.closed;) {
       const found = await this.#records.listPaths(this.#paths.pendingDeletions, after, BATCH);
       for (const index of found) {
-        if (index.path > ended || this.#closed) return destroyed;
+        if (index.path > ended || this.closed) return destroyed;
         try {
           const keyId = this.#paths.keyIdOfPendingDeletion(index.path);
           if (await this.#records.untilUncontended(() => this.#destroy(keyId))) destroyed++;
@@ -83,7 +61,7 @@ export class KeyDeletion {
           await this.#records.commit([removeRecord(index)], 'adds');
         } catch (error) {
           // Another replica may be at the same work.
-          if (!(error instanceof ConflictError)) this.#onFailure(error);
+          if (!(error instanceof ConflictError)) this.onFailure(error);
         }
       }
       if (found.length < BATCH) break;

@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { CreateKeyCommand, GenerateMacCommand, ListKeysCommand } from '@aws-sdk/client-kms';
 import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../support/deployment.ts';
 import { FakeClock } from '../support/running-service.ts';
 import { AwsWorld, captured, PEOPLE, type RawRequest, sendRaw, SESSION_END, SESSION_TOKEN } from './world.ts';
 
@@ -205,6 +208,30 @@ describe('a signed request', () => {
       'The security token included in the request is expired',
     ]);
   });
+});
+
+it('The audit log says why a signature was refused', async () => {
+  const auditLog = join(temporaryFolder(), 'audit.log');
+  const world = await AwsWorld.start({ AUDIT_LOG: auditLog });
+  const list = (config: object = {}) => captured(world, (kms) => kms.send(new ListKeysCommand({})), 'root', config);
+  const late = await list({ systemClockOffset: -6 * MINUTE });
+  const early = await list({ systemClockOffset: 6 * MINUTE });
+  const elsewhere = await list({ region: 'eu-west-1' });
+  const altered = await list();
+  const unknown = await list({ credentials: { accessKeyId: 'AKIANOBODYNOBODYNOBO', secretAccessKey: 'x' } });
+  const broken = { ...altered, headers: { ...altered.headers, authorization: 'AWS4-HMAC-SHA256 x' } };
+  for (const sent of [late, early, elsewhere, { ...altered, path: '/?x=1' }, unknown, broken])
+    await sendRaw(world, sent);
+  await world.running.service.close();
+  const lines = readFileSync(auditLog, 'utf8').trim().split('\n');
+  expect(lines.map((line) => (JSON.parse(line) as { decidedBy: string }).decidedBy)).toEqual([
+    'the signature is too old',
+    'the signature is of a time to come',
+    'the signature is for another Region, service or day',
+    'the signature is not that of the access key',
+    'the access key is none of the principals file',
+    'the signature is not complete, or malformed',
+  ]);
 });
 
 /** A request as bytes, and where in them the values are that its signature covers. */

@@ -243,7 +243,16 @@ describe('a named grant that is asked for again and again', () => {
     }
     expect(counts).toEqual([502, 103, 3, 4]);
     await world.store.commit({ expect: [], put: put.slice(0, 450), remove: [] });
+    // Somebody else sweeps at the same time: the grant is taken back all the same.
+    const { commit } = world.store.counts;
+    world.store.before = async (method) => {
+      if (method !== 'commit' || world.store.counts.commit !== commit + 2) return;
+      await world.store.commit({ expect: [], put: [], remove: [put.map(({ path }) => path).toSorted()[449]!] });
+    };
+    const ticking = setInterval(() => world.clock.advance(10), 5);
+    onTestFinished(() => clearInterval(ticking));
     await world.as('admin').grants.revokeGrant({ keyId: world.keyId, grantId });
+    expect(world.store.counts.commit).toBeGreaterThan(commit + 2);
     expect(await left()).toBe(0);
   });
 

@@ -1,5 +1,7 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { writePrincipals } from '../grants/world.ts';
 import { MacAlgorithm } from '../../src/gen/hmacd/v1/mac_pb.ts';
 import { StoreUnavailableError } from '../../src/records/record-store.ts';
 import { openSqliteRecordStore } from '../../src/records/sqlite-record-store.ts';
@@ -134,6 +136,18 @@ describe('the metrics', () => {
     await expect.poll(available).toBe(0);
     lost = false;
     await expect.poll(available).toBe(1);
+  });
+
+  it('tell whether the principals file is in force as it is now', async () => {
+    const path = writePrincipals();
+    const good = readFileSync(path);
+    await using running = await startService({ PRINCIPALS_FILE: path });
+    const inForce = async (content: string | Uint8Array) => {
+      writeFileSync(path, content);
+      running.service.principals!.reload();
+      return (await scrape(running.adminPort)).get('hmacd_principals_file_in_force');
+    };
+    expect([await inForce(good), await inForce('principals: ['), await inForce(good)]).toEqual([1, 0, 1]);
   });
 
   it('start at nothing', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { writePrincipals } from '../grants/world.ts';
 import { type RunningService, startService } from '../support/running-service.ts';
 import { GENERATE_MAC } from './mac-calls.ts';
 import { exchange, requestText } from './raw-http.ts';
@@ -141,4 +142,19 @@ describe('HMACD_CORS_ORIGINS', () => {
     expect(preflight.headers['access-control-allow-origin']).toBeUndefined();
     expect((await ask(running, 'POST', { Origin: origin })).headers['access-control-allow-origin']).toBeUndefined();
   });
+});
+
+it('A request with two credentials has none, whichever of them is good', async () => {
+  await using running = await startService({ PRINCIPALS_FILE: writePrincipals() });
+  const statusOf = async (...tokens: string[]): Promise<string | undefined> => {
+    const request = requestText(`POST ${LIST_KEYS}`, JSON_TYPE, '{}');
+    const lines = tokens.map((token) => `Authorization: Bearer ${token}\r\n`).join('');
+    const answer = await exchange(running.httpPort, request.replace('\r\n', `\r\n${lines}`));
+    return answer.split(' ')[1];
+  };
+  expect(await statusOf('token-of-root')).toBe('200');
+  for (const other of ['token-of-admin', 'wrong', 'token-of-root']) {
+    expect(await statusOf('token-of-root', other)).toBe('401');
+    expect(await statusOf(other, 'token-of-root')).toBe('401');
+  }
 });

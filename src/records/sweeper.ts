@@ -1,0 +1,38 @@
+/** How long after the end of a sweep the next one begins, in milliseconds. */
+const INTERVAL = 10_000;
+
+/** Work in the background that is done again and again, a sweep at a time. */
+export abstract class Sweeper {
+  protected readonly onFailure: (error: unknown) => void;
+  #timer: NodeJS.Timeout | undefined;
+  #sweeping: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  /** @param onFailure told when a part of a sweep failed, or all of it; the next sweep tries again */
+  constructor(onFailure: (error: unknown) => void) {
+    this.onFailure = onFailure;
+  }
+
+  /** Does all that there is to do now, unless it is closed meanwhile. */
+  abstract sweep(): Promise<unknown>;
+
+  /** Sweeps now and from then on. */
+  start(): void {
+    this.#sweeping = this.sweep()
+      .catch(this.onFailure)
+      .finally(() => {
+        if (!this.#closed) this.#timer = setTimeout(() => this.start(), INTERVAL);
+      });
+  }
+
+  /** Ends when the sweep under way has ended. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#sweeping;
+  }
+
+  protected get closed(): boolean {
+    return this.#closed;
+  }
+}
