@@ -9,7 +9,7 @@ import { JwtVerifier, looksLikeJwt } from './jwt.ts';
 import type { LivePrincipals } from './live-principals.ts';
 import { type Principal, principalOf } from './principal.ts';
 import type { Principals } from './principals.ts';
-import { isSigned, type SignatureScope, type SignedRequest, signerOf } from './sigv4.ts';
+import { isSigned, SignatureVerifier, type SignedRequest } from './signature-verifier.ts';
 
 /** How many bearer tokens are remembered that were shown before. */
 const KNOWN = 10_000;
@@ -50,11 +50,11 @@ export class CredentialAuthenticator implements Authenticator {
   /** By the headers with bearer tokens of the principals file that came before. */
   readonly #known = new LRUCache<string, Principal>({ max: KNOWN });
   #knownOf: Principals | undefined;
-  readonly #scope: SignatureScope;
+  readonly #signatures: SignatureVerifier;
 
   constructor(principals: LivePrincipals, { region }: Deployment, clock: Clock, log: Logger) {
     this.#principals = principals;
-    this.#scope = { region, clock };
+    this.#signatures = new SignatureVerifier(region, clock);
     this.#jwt = new JwtVerifier(clock, log);
   }
 
@@ -65,7 +65,8 @@ export class CredentialAuthenticator implements Authenticator {
       this.#knownOf = principals;
     }
     const { authorization, signedRequest } = evidence;
-    if (signedRequest !== undefined && isSigned(signedRequest)) return signerOf(signedRequest, principals, this.#scope);
+    if (signedRequest !== undefined && isSigned(signedRequest))
+      return this.#signatures.signerOf(signedRequest, principals);
     if (authorization === undefined) return ofCertificate(evidence.tlsIdentities(), principals);
     // Strings are compared only when their hashes are the same, and these are seeded anew by each process: how long it
     // takes tells no more than the look-up of a digest.

@@ -10,12 +10,21 @@ export interface Destination {
 
 /** How long a line may wait for others, in milliseconds. */
 const LONGEST_WAIT = 100;
-/** How many lines are written at once, at most. */
-const BATCH = 256;
-/** How many lines may wait for a destination that does not take them. */
-const MOST_WAITING = 100_000;
+/** How many bytes are worth a write before that. */
+const ENOUGH = 128 * 1_024;
+/** How many bytes may wait for a destination that does not take them: some 100,000 lines. */
+const MOST_WAITING = 32 * 1_024 * 1_024;
 /** How long the end waits for the destination to take the last lines, in milliseconds. */
 const PATIENCE = 1_000;
+
+/** Lines one after the other. */
+interface Batch {
+  readonly bytes: Buffer;
+  /** How many of the bytes hold lines. */
+  filled: number;
+  /** How many of these are written. */
+  written: number;
+}
 
 /**
  * Writes lines in batches, in order, at most 100 ms late. Where the destination does not take them, as a full disk does,
@@ -24,11 +33,15 @@ const PATIENCE = 1_000;
 export class LineWriter {
   readonly #destination: Destination;
   readonly #onFailure: (error: Error) => void;
-  readonly #lines: string[] = [];
-  /** Holds one batch after the other: a new buffer for each would be the largest of what a MAC leaves to collect. */
-  #batch: Buffer = Buffer.alloc(BATCH * 512);
-  /** What of the batch is not written yet. */
-  #rest: Uint8Array = new Uint8Array();
+  /**
+   * The first is written, the last is filled; mostly there is only one. Lines go into it at once: kept as strings, they
+   * would outlive their calls, and with them all that the calls leave to collect.
+   */
+  readonly #batches: Batch[] = [newBatch(2 * ENOUGH)];
+  /** One that was written: a new one each time would be the largest of what a MAC leaves to collect. */
+  #spare: Batch | undefined;
+  /** Bytes that are not written yet. */
+  #waiting = 0;
   #writing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** Whether the destination did not take all of it the last time; a pipe with a slow reader is no outage. */
@@ -46,9 +59,15 @@ export class LineWriter {
 
   /** @param line in characters of ISO 8859-1, with its end of line */
   write(line: string): void {
-    if (this.#closed || this.#lines.length >= MOST_WAITING) return this.#lose();
-    this.#lines.push(line);
-    if (this.#lines.length >= BATCH && !this.#refusing) this.#flush();
+    if (this.#closed || this.#waiting + line.length > MOST_WAITING) return this.#lose();
+    let batch = this.#batches.at(-1)!;
+    if (batch.filled + line.length > batch.bytes.length) {
+      batch = this.#emptyBatch(line.length);
+      this.#batches.push(batch);
+    }
+    batch.filled += batch.bytes.write(line, batch.filled, 'latin1');
+    this.#waiting += line.length;
+    if (this.#waiting >= ENOUGH && !this.#refusing) this.#flush();
     else this.#flushSoon();
   }
 
@@ -82,32 +101,29 @@ export class LineWriter {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#closing) return; // The end writes everything itself.
-    this.#writing ??= this.#writeSome().finally(() => {
+    this.#writing ??= this.#writeWaiting().finally(() => {
       this.#writing = undefined;
-      if (this.#waits()) this.#flushSoon();
+      if (this.#waiting >= ENOUGH && !this.#refusing) this.#flush();
+      else if (this.#waiting > 0) this.#flushSoon();
     });
-  }
-
-  #waits(): boolean {
-    return this.#lines.length > 0 || this.#rest.length > 0;
   }
 
   /** Tries until there is nothing left to write. */
   async #writeAll(signal: AbortSignal): Promise<void> {
     await this.#writing;
-    while (!signal.aborted && this.#waits()) {
-      await this.#writeSome();
+    while (!signal.aborted && this.#waiting > 0) {
+      await this.#writeWaiting();
       if (this.#refusing) await delay(LONGEST_WAIT);
     }
   }
 
-  /** Writes what there is, until the destination refuses; what it did not take is kept. Never runs twice at a time. */
-  async #writeSome(): Promise<void> {
+  /** Writes what waits by now, until the destination refuses; what it did not take is kept. Never runs twice at a time. */
+  async #writeWaiting(): Promise<void> {
     try {
-      while (this.#waits()) {
-        if (this.#rest.length === 0) this.#rest = this.#encode(this.#lines.splice(0, BATCH).join(''));
-        const bytesWritten = await this.#destination.write(this.#rest);
-        this.#rest = this.#rest.subarray(bytesWritten);
+      for (let left = this.#waiting; left > 0;) {
+        const written = await this.#writeSome();
+        this.#waiting -= written;
+        left -= written;
       }
       if (this.#lost > 0) this.#onFailure(new Error(`${this.#lost} lines were lost`));
       this.#lost = 0;
@@ -121,9 +137,25 @@ export class LineWriter {
     }
   }
 
-  /** The next batch; the one before is overwritten. */
-  #encode(lines: string): Uint8Array {
-    if (this.#batch.length < lines.length) this.#batch = Buffer.alloc(lines.length);
-    return this.#batch.subarray(0, this.#batch.write(lines, 'latin1'));
+  /** Writes of the first batch what the destination takes; lines may be added to it meanwhile. */
+  async #writeSome(): Promise<number> {
+    const batch = this.#batches[0]!;
+    const written = await this.#destination.write(batch.bytes.subarray(batch.written, batch.filled));
+    batch.written += written;
+    if (batch.written === batch.filled) {
+      batch.filled = batch.written = 0;
+      if (this.#batches.length > 1) this.#spare = this.#batches.shift();
+    }
+    return written;
   }
+
+  #emptyBatch(length: number): Batch {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    return spare !== undefined && spare.bytes.length >= length ? spare : newBatch(Math.max(2 * ENOUGH, length));
+  }
+}
+
+function newBatch(length: number): Batch {
+  return { bytes: Buffer.allocUnsafe(length), filled: 0, written: 0 };
 }

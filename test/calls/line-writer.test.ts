@@ -77,6 +77,14 @@ describe('a line writer', () => {
     await writer.close();
   });
 
+  it('writes lines of any length', async () => {
+    const { destination, writer } = start();
+    const lines = ['short\n', `${'long'.repeat(200_000)}\n`, 'short\n', `${'longer'.repeat(200_000)}\n`, 'last\n'];
+    for (const line of lines) writer.write(line);
+    await writer.close();
+    expect(destination.text).toBe(lines.join(''));
+  });
+
   it('takes a slow reader for no outage', async () => {
     const { destination, failures, writer, write, expectAll } = start();
     destination.refusal = 'EAGAIN';
@@ -130,11 +138,11 @@ describe('a line writer', () => {
   it('loses the newest lines when too many wait, and tells how many', async () => {
     const { destination, failures, writer } = start();
     destination.refusal = 'EAGAIN';
-    // The first batch of 256 is taken out of what waits.
-    for (let n = 0; n < 100_266; n++) writer.write('x\n');
+    const line = `${'x'.repeat(1_023)}\n`;
+    for (let n = 0; n < 32 * 1_024 + 10; n++) writer.write(line);
     expect(failures).toEqual(['too many lines wait for the destination; the newest are lost']);
     destination.refusal = undefined;
-    await vi.waitFor(() => expect(destination.text.length).toBe(200_512), { timeout: 5_000 });
+    await vi.waitFor(() => expect(destination.text.length).toBe(32 * 1_024 * 1_024), { timeout: 5_000 });
     expect(failures.at(-1)).toBe('10 lines were lost');
     await writer.close();
   });

@@ -22,28 +22,34 @@ export interface SignedRequest {
   readonly body: Uint8Array;
 }
 
-/** What a signature has to be made for. */
-export interface SignatureScope {
-  /** Such as `us-east-1`. */
-  readonly region: string;
-  readonly clock: Clock;
-}
-
 const WRONG =
   'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.';
 const ALGORITHM = 'AWS4-HMAC-SHA256';
 const SERVICE = 'kms';
 const TERMINATOR = 'aws4_request';
+const SIGNATURE = 'Signature=';
 /** By how much the clock of a caller may be off, in minutes. */
 const TOLERANCE = 5;
 
-/** An `Authorization` header of Signature Version 4, and the time of the request. */
-interface Authorization {
+/** How many ways to sign are remembered that came before. */
+const KNOWN = 1_000;
+
+/** What follows from an `authorization` header but for the signature itself. Of one program, it is the same for a day. */
+interface Signing {
+  readonly algorithm: string;
+  /** Empty where it is missing, as are the signed headers. */
   readonly credential: string;
   readonly signedHeaders: string;
-  readonly signature: string;
-  /** As in `20181105T221604Z`. */
-  readonly date: string;
+  /** Of the credential, slashes in between. */
+  readonly elements: number;
+  readonly keyId: string;
+  readonly day: string;
+  /** All of the credential but the key. */
+  readonly scope: string;
+  /** What AWS says of the scope, but for its day; empty when it is right. */
+  readonly problems: string;
+  /** The signed headers; `undefined` unless they are in lower case and in order. */
+  readonly names: readonly string[] | undefined;
 }
 
 /** Whether an `authorization` header, or a query, is of a signature of AWS. */
@@ -51,63 +57,92 @@ export function isSigned({ headers, target }: SignedRequest): boolean {
   return headers.authorization?.startsWith('AWS4-') === true || target.includes('X-Amz-Algorithm=');
 }
 
-/**
- * Tells who has signed a request, by Signature Version 4.
- *
- * What is wrong is looked for in AWS's order: the parts of the header, the time, the scope, the key, the signature.
- *
- * @throws KmsError IncompleteSignatureException, InvalidSignatureException, UnrecognizedClientException,
- *   ExpiredTokenException
- * @see https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
- */
-export function signerOf(request: SignedRequest, principals: Principals, { region, clock }: SignatureScope): Principal {
-  const authorization = readAuthorization(request);
-  requireTimely(authorization.date, clock.now());
-  const [keyId, scope] = readCredential(authorization, region);
-  const accessKey = principals.accessKey(keyId);
-  if (accessKey === undefined) throw unrecognizedClient('the access key is none of the principals file');
-  requireSessionToken(accessKey, request.headers['x-amz-security-token'], clock.now());
-  const names = signedNames(authorization.signedHeaders);
-  requireSigned(names, request.headers);
-  // Of a header, a character is a byte here.
-  const digest = hash('sha256', Buffer.from(canonicalRequest(request, names), 'latin1'));
-  const text = `${ALGORITHM}\n${authorization.date}\n${scope}\n${digest}`;
-  const expected = createHmac('sha256', signingKey(accessKey, scope)).update(text).digest();
-  if (!isSame(expected, authorization.signature)) throw invalid(WRONG, 'the signature is not that of the access key');
-  return accessKey.principal;
+/** Verifies Signature Version 4 of requests to one Region. */
+export class SignatureVerifier {
+  readonly #region: string;
+  readonly #clock: Clock;
+  /** By the headers without the signature; only of requests whose signature was right. */
+  readonly #known = new LRUCache<string, Signing>({ max: KNOWN });
+
+  /** @param region such as `us-east-1` */
+  constructor(region: string, clock: Clock) {
+    this.#region = region;
+    this.#clock = clock;
+  }
+
+  /**
+   * Tells who has signed a request.
+   *
+   * What is wrong is looked for in AWS's order: the parts of the header, the time, the scope, the key, the signature.
+   *
+   * @throws KmsError IncompleteSignatureException, InvalidSignatureException, UnrecognizedClientException,
+   *   ExpiredTokenException
+   * @see https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+   */
+  signerOf(request: SignedRequest, principals: Principals): Principal {
+    const { headers } = request;
+    const now = this.#clock.now();
+    const [header, signature] = withoutSignature(authorizationOf(request));
+    const known = this.#known.get(header);
+    const signing = known ?? this.#signingOf(header);
+    const date = requireComplete(signing, signature, headers);
+    requireTimely(date, now);
+    requireScope(signing, date);
+    const accessKey = principals.accessKey(signing.keyId);
+    if (accessKey === undefined) throw unrecognizedClient('the access key is none of the principals file');
+    requireSessionToken(accessKey, headers['x-amz-security-token'], now);
+    const names = requireSigned(signing.names, headers);
+    // Of a header, a character is a byte here.
+    const canonical = Buffer.from(canonicalRequest(request, names, signing.signedHeaders), 'latin1');
+    const text = `${ALGORITHM}\n${date}\n${signing.scope}\n${hash('sha256', canonical)}`;
+    const expected = createHmac('sha256', signingKey(accessKey, signing.scope)).update(text).digest();
+    if (!isSame(expected, signature)) throw invalid(WRONG, 'the signature is not that of the access key');
+    if (known === undefined) this.#known.set(header, signing);
+    return accessKey.principal;
+  }
+
+  #signingOf(header: string): Signing {
+    const [algorithm, parameters] = cutAt(header, ' ');
+    const values = parametersOf(parameters);
+    const credential = values.get('Credential') ?? '';
+    const signedHeaders = values.get('SignedHeaders') ?? '';
+    const elements = credential.split('/');
+    const [keyId = '', day = '', region, service, terminator = ''] = elements;
+    const problems = [
+      ...(region === this.#region ? [] : ['Credential should be scoped to a valid region. ']),
+      ...(service === SERVICE ? [] : [`Credential should be scoped to correct service: '${SERVICE}'. `]),
+      ...(terminator === TERMINATOR
+        ? []
+        : [`Credential should be scoped with a valid terminator: '${TERMINATOR}', not '${shortened(terminator)}'. `]),
+    ].join('');
+    return {
+      algorithm,
+      credential,
+      signedHeaders,
+      elements: elements.length,
+      keyId,
+      day,
+      scope: credential.slice(keyId.length + 1),
+      problems,
+      names: inOrder(signedHeaders.split(';')),
+    };
+  }
 }
 
-function readAuthorization({ headers, target }: SignedRequest): Authorization {
-  const { authorization } = headers;
-  if (authorization === undefined) {
-    throw incomplete('A signature in the query is not supported.');
-  }
+function authorizationOf({ headers: { authorization }, target }: SignedRequest): string {
+  if (authorization === undefined) throw incomplete('A signature in the query is not supported.');
   if (target.includes('X-Amz-Algorithm=')) {
     const both = `Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.`;
     throw invalid(both, 'there is a signature in the header and in the query');
   }
-  const [algorithm, parameters] = cutAt(authorization, ' ');
-  if (algorithm !== ALGORITHM) {
-    throw incomplete(`Unsupported AWS 'algorithm': '${shortened(algorithm)}'.`);
-  }
-  const values = parametersOf(parameters);
-  const credential = values.get('Credential');
-  const signature = values.get('Signature');
-  const signedHeaders = values.get('SignedHeaders');
-  const date = headers['x-amz-date'] ?? headers.date;
-  if (!credential || !signature || !signedHeaders || typeof date !== 'string') {
-    const sentences = [
-      ...(credential ? [] : ["Authorization header requires 'Credential' parameter."]),
-      ...(signature ? [] : ["Authorization header requires 'Signature' parameter."]),
-      ...(signedHeaders ? [] : ["Authorization header requires 'SignedHeaders' parameter."]),
-      ...(date === undefined
-        ? ["Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."]
-        : []),
-      `Authorization=${shortened(authorization)}`,
-    ];
-    throw incomplete(sentences.join(' '));
-  }
-  return { credential, signature, signedHeaders, date: basicDate(date) };
+  return authorization;
+}
+
+/** An `authorization` header with an empty signature, and the signature; which is empty where there is none. */
+function withoutSignature(authorization: string): [header: string, signature: string] {
+  const [before, after] = cutAt(authorization, SIGNATURE);
+  const [signature] = cutAt(after, ',');
+  return [before + SIGNATURE + after.slice(signature.length), signature];
 }
 
 /** The parameters of the header by their names; none where one is there twice, or is no parameter of it. */
@@ -119,6 +154,27 @@ function parametersOf(text: string): ReadonlyMap<string, string> {
 }
 
 const PARAMETERS: ReadonlySet<string> = new Set(['Credential', 'SignedHeaders', 'Signature']);
+
+/** Demands an algorithm that there is, and every parameter. Answers the date of the request, as in `20181105T221604Z`. */
+function requireComplete(
+  { algorithm, credential, signedHeaders }: Signing,
+  signature: string,
+  headers: Headers,
+): string {
+  if (algorithm !== ALGORITHM) throw incomplete(`Unsupported AWS 'algorithm': '${shortened(algorithm)}'.`);
+  const date = headers['x-amz-date'] ?? headers.date;
+  if (credential !== '' && signature !== '' && signedHeaders !== '' && typeof date === 'string') return basicDate(date);
+  const sentences = [
+    ...(credential ? [] : ["Authorization header requires 'Credential' parameter."]),
+    ...(signature ? [] : ["Authorization header requires 'Signature' parameter."]),
+    ...(signedHeaders ? [] : ["Authorization header requires 'SignedHeaders' parameter."]),
+    ...(date === undefined
+      ? ["Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."]
+      : []),
+    `Authorization=${shortened(headers.authorization ?? '')}`,
+  ];
+  throw incomplete(sentences.join(' '));
+}
 
 /** A date in ISO 8601's basic format; one of an HTTP `Date` header may be given. */
 function basicDate(text: string): string {
@@ -151,29 +207,16 @@ function requireTimely(date: string, now: number): void {
   );
 }
 
-/** The ID of the access key, and the scope. */
-function readCredential({ credential, date }: Authorization, region: string): [keyId: string, scope: string] {
-  const parts = credential.split('/');
-  if (parts.length !== 5) {
+function requireScope({ credential, elements, day, problems }: Signing, date: string): void {
+  if (elements !== 5) {
     throw incomplete(
       `Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '${shortened(credential)}'`,
     );
   }
-  const [keyId = '', day = '', inRegion, service, terminator = ''] = parts;
-  const problems = [
-    ...(inRegion === region ? [] : ['Credential should be scoped to a valid region. ']),
-    ...(service === SERVICE ? [] : [`Credential should be scoped to correct service: '${SERVICE}'. `]),
-    ...(terminator === TERMINATOR
-      ? []
-      : [`Credential should be scoped with a valid terminator: '${TERMINATOR}', not '${shortened(terminator)}'. `]),
-    ...(date.startsWith(day) && day.length === 8
-      ? []
-      : [
-          `Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '${shortened(day)}' != '${date.slice(0, 8)}', from '${date}'.`,
-        ]),
-  ];
-  if (problems.length > 0) throw invalid(problems.join(''), 'the signature is for another Region, service or day');
-  return [keyId, credential.slice(keyId.length + 1)];
+  const isOfDay = date.startsWith(day) && day.length === 8;
+  if (isOfDay && problems === '') return;
+  const wrongDay = `Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '${shortened(day)}' != '${date.slice(0, 8)}', from '${date}'.`;
+  throw invalid(problems + (isOfDay ? '' : wrongDay), 'the signature is for another Region, service or day');
 }
 
 /** Demands the session token that belongs to a temporary access key, and none with another. */
@@ -193,36 +236,32 @@ function requireSessionToken(
   }
 }
 
-/** The lists of signed headers that came before: every program of a kind signs the same ones. */
-const knownNames = new LRUCache<string, readonly string[]>({ max: 100 });
-
-/** The names of the signed headers: in lower case and in order, so that what is signed is no longer than the headers are. */
-function signedNames(signedHeaders: string): readonly string[] {
-  const known = knownNames.get(signedHeaders);
-  if (known !== undefined) return known;
-  const names = signedHeaders.split(';');
+/** Names that are in lower case and in order, so that what is signed is no longer than the headers are. */
+function inOrder(names: readonly string[]): readonly string[] | undefined {
   const ordered = names.every((name, n) => name === name.toLowerCase() && (n === 0 || names[n - 1]! < name));
-  if (!ordered) throw invalid(WRONG, 'the signed headers are not in order');
-  knownNames.set(signedHeaders, names);
-  return names;
+  return ordered ? names : undefined;
 }
 
 /** Demands that the signature covers everything that says what is asked for. */
-function requireSigned(names: readonly string[], headers: Headers): void {
-  const needed = ['host', ...SAYING.filter((name) => headers[name] !== undefined)];
-  const missing = needed.find((name) => !names.includes(name));
-  if (missing === undefined) return;
+function requireSigned(names: readonly string[] | undefined, headers: Headers): readonly string[] {
+  if (names === undefined) throw invalid(WRONG, 'the signed headers are not in order');
+  const missing = SAYING.find((name) => (name === 'host' || headers[name] !== undefined) && !names.includes(name));
+  if (missing === undefined) return names;
   const shown = missing === 'host' ? "'Host' or ':authority'" : `'${missing}'`;
   throw invalid(`${shown} must be a 'SignedHeader' in the AWS Authorization.`, 'a header is not signed that has to be');
 }
 
-const SAYING = ['x-amz-target', 'x-amz-date', 'x-amz-security-token'];
+const SAYING = ['host', 'x-amz-target', 'x-amz-date', 'x-amz-security-token'];
 
-function canonicalRequest({ method, target, headers, body }: SignedRequest, names: readonly string[]): string {
+function canonicalRequest(
+  { method, target, headers, body }: SignedRequest,
+  names: readonly string[],
+  signedHeaders: string,
+): string {
   const [path, query] = cutAt(target, '?');
   let lines = `${method}\n${path}\n${canonicalQuery(query)}\n`;
   for (const name of names) lines += `${name}:${canonicalValue(valueOf(headers, name))}\n`;
-  return `${lines}\n${names.join(';')}\n${hash('sha256', body)}`;
+  return `${lines}\n${signedHeaders}\n${hash('sha256', body)}`;
 }
 
 function valueOf(headers: Headers, name: string): string {
@@ -251,12 +290,12 @@ function canonicalQuery(query: string): string {
   if (query === '') return '';
   const parameters = [...new URLSearchParams(query)].map((pair) => pair.map(encoded) as [name: string, value: string]);
   return parameters
-    .toSorted(([name, value], [other, otherValue]) => inOrder(name, other) || inOrder(value, otherValue))
+    .toSorted(([name, value], [other, otherValue]) => compare(name, other) || compare(value, otherValue))
     .map((pair) => pair.join('='))
     .join('&');
 }
 
-function inOrder(one: string, other: string): number {
+function compare(one: string, other: string): number {
   return one === other ? 0 : one < other ? -1 : 1;
 }
 
