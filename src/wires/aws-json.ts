@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import type { ServerResponse } from 'node:http';
 import type { Call } from '../access/call.ts';
 import type { TlsIdentities } from '../access/tls-identity.ts';
 import { type Arrival, CallFailure, type Codec, type Dispatcher } from '../calls/dispatcher.ts';
@@ -174,14 +173,17 @@ function failure({ exception, message }: KmsError, requestId: string = randomUUI
 }
 
 function send(response: HttpResponse, { status, requestId, body }: Reply): void {
-  const headers = {
-    'x-amzn-requestid': requestId,
-    'cache-control': 'no-cache, no-store, must-revalidate, private',
-    expires: '0',
-    pragma: 'no-cache',
-    'content-type': CONTENT_TYPE,
-    'content-length': Buffer.byteLength(body),
-  };
-  // Both versions of HTTP have these methods, with signatures that have nothing in common.
-  (response as ServerResponse).writeHead(status, headers).end(body);
+  respond(
+    response,
+    status,
+    {
+      'x-amzn-requestid': requestId,
+      'cache-control': 'no-cache, no-store, must-revalidate, private',
+      expires: '0',
+      pragma: 'no-cache',
+      'content-type': CONTENT_TYPE,
+      'content-length': Buffer.byteLength(body),
+    },
+    body,
+  );
 }
