@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Message } from '@bufbuild/protobuf';
 import {
   ConnectError,
@@ -110,7 +111,9 @@ async function serve(
   const contextValues = createContextValues().set(exchangeKey, exchange);
   const universal = universalRequestFromNodeRequest(request, response, undefined, contextValues);
   exchange.withheld = await withholdBody(universal, MAX_REQUEST);
-  await universalResponseToNodeResponse(await handler(exchange.withheld.request), response);
+  const answer = await handler(exchange.withheld.request);
+  await setImmediate(); // As `respond` does.
+  await universalResponseToNodeResponse(answer, response);
 }
 
 function wireOf(contentType: string): Wire {

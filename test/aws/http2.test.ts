@@ -57,3 +57,20 @@ it('AWS JSON does not serve a request that was broken off', async () => {
   session.destroy();
   expect(await audited()).not.toContain('"CreateKey"');
 });
+
+it('A client that goes away before it is answered breaks nothing', async () => {
+  const { session, headers } = await start();
+  const list = { ...headers, 'x-amz-target': 'TrentService.ListKeys', 'content-length': 2 };
+  for (let n = 0; n < 50; n++) {
+    const cancelled = session.request(list);
+    cancelled.on('error', () => {});
+    cancelled.end('{}');
+    // Now and then it arrives together with the request.
+    if (n % 2 === 0) await delay(1);
+    cancelled.close(constants.NGHTTP2_CANCEL);
+  }
+  const request = session.request(list);
+  request.end('{}');
+  const [answer] = (await once(request, 'response')) as [Record<string, unknown>];
+  expect(answer[':status']).toBe(200);
+});
