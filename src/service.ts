@@ -4,7 +4,7 @@ import { Authorizer } from './access/authorizer.ts';
 import { LivePrincipals } from './access/live-principals.ts';
 import { noAuditLog, openAuditLog } from './calls/audit-log.ts';
 import { Dispatcher } from './calls/dispatcher.ts';
-import { aliasLimits, grantLimits, inapplicableLimits, keyLimits, macLimits } from './calls/limits.ts';
+import { aliasLimits, grantLimits, importLimits, inapplicableLimits, keyLimits, macLimits } from './calls/limits.ts';
 import { Metrics } from './calls/metrics.ts';
 import { alikeOperationsOf, operationsOf } from './calls/operation.ts';
 import { type Clock, systemClock } from './clock.ts';
@@ -12,6 +12,7 @@ import type { Config } from './config.ts';
 import * as inapplicable from './gen/hmacd/aws/v1/inapplicable_pb.ts';
 import * as alias from './gen/hmacd/v1/alias_pb.ts';
 import * as grant from './gen/hmacd/v1/grant_pb.ts';
+import * as imports from './gen/hmacd/v1/import_pb.ts';
 import * as key from './gen/hmacd/v1/key_pb.ts';
 import * as mac from './gen/hmacd/v1/mac_pb.ts';
 import { GrantBook } from './grants/grant-book.ts';
@@ -21,12 +22,14 @@ import { GrantRecords } from './grants/grant-records.ts';
 import { GrantService } from './grants/grant-service.ts';
 import { grantTokenKey } from './grants/grant-token-key.ts';
 import { AliasService } from './keys/alias-service.ts';
+import { ImportService } from './keys/import-service.ts';
 import { InapplicableService } from './keys/inapplicable-service.ts';
 import { KeyCache } from './keys/key-cache.ts';
 import { KeyDeletion } from './keys/key-deletion.ts';
 import { KeyPaths } from './keys/key-paths.ts';
 import { KeyReader } from './keys/key-reader.ts';
 import { KeyService } from './keys/key-service.ts';
+import { MaterialExpiry } from './keys/material-expiry.ts';
 import { KeyPolicies } from './keys/protected-key.ts';
 import { readSeedFile } from './keys/seed-file.ts';
 import { plantSeed } from './keys/seeder.ts';
@@ -199,6 +202,7 @@ export async function build(
       new AliasService(records, reader, authorizer, deployment, paths, clock),
       [],
     ),
+    ...operationsOf(imports.ImportService, importLimits, new ImportService(records, reader, paths, clock), []),
     ...operationsOf(
       grant.GrantService,
       grantLimits,
@@ -228,6 +232,13 @@ export async function build(
     (opened) => opened.close(),
   );
   expiry.start();
+  const materialExpiry = open.adopt(
+    new MaterialExpiry(records, paths, clock, (error) =>
+      log.error({ err: error }, 'imported material that has ended could not be destroyed'),
+    ),
+    (opened) => opened.close(),
+  );
+  materialExpiry.start();
 
   const grpc = new GrpcWire(operations, dispatcher, config, tls);
   health = (serving) => grpc.setServing(serving);

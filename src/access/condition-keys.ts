@@ -49,6 +49,10 @@ const KEYS: ReadonlyMap<string, ConditionKey> = new Map(
     key('kms:GrantConstraintSourceArn', 'arn', { perRequest: true }),
     key('kms:GrantIsForAWSResource', 'bool', { perRequest: true }),
     key('kms:ScheduleKeyDeletionPendingWindowInDays', 'numeric', { perRequest: true }),
+    key('kms:WrappingAlgorithm', 'string', { perRequest: true }),
+    key('kms:WrappingKeySpec', 'string', { perRequest: true }),
+    key('kms:ExpirationModel', 'string', { perRequest: true }),
+    key('kms:ValidTo', 'date', { perRequest: true }),
     key('kms:BypassPolicyLockoutSafetyCheck', 'bool', { perRequest: true }),
     // Of a session it is the role's ARN: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     key('aws:PrincipalArn', 'arn'),

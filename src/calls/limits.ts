@@ -18,6 +18,13 @@ import {
   type Tag,
 } from '../gen/hmacd/v1/key_pb.ts';
 import { GrantOperationSchema, type GrantService } from '../gen/hmacd/v1/grant_pb.ts';
+import {
+  ExpirationModelSchema,
+  type ImportService,
+  ImportTypeSchema,
+  WrappingAlgorithmSchema,
+  WrappingKeySpecSchema,
+} from '../gen/hmacd/v1/import_pb.ts';
 import { MacAlgorithmSchema, type MacService } from '../gen/hmacd/v1/mac_pb.ts';
 import {
   atLeastOne,
@@ -133,6 +140,27 @@ export const keyLimits: Limits<typeof KeyService> = {
     marker,
   },
   rotateKeyOnDemand: { keyId },
+};
+
+const importBytes = required(bytes(1, 6_144));
+const keyMaterialId = optional(characters(64, 64, /^[a-f0-9]+$/));
+
+export const importLimits: Limits<typeof ImportService> = {
+  getParametersForImport: {
+    keyId,
+    wrappingAlgorithm: requiredValueOf(WrappingAlgorithmSchema, awsNamesOf(WrappingAlgorithmSchema)),
+    wrappingKeySpec: requiredValueOf(WrappingKeySpecSchema, awsNamesOf(WrappingKeySpecSchema)),
+  },
+  importKeyMaterial: {
+    keyId,
+    importToken: importBytes,
+    encryptedKeyMaterial: importBytes,
+    expirationModel: valueOf(ExpirationModelSchema, awsNamesOf(ExpirationModelSchema)),
+    importType: valueOf(ImportTypeSchema, awsNamesOf(ImportTypeSchema)),
+    keyMaterialDescription: optional(characters(0, 256)),
+    keyMaterialId,
+  },
+  deleteImportedKeyMaterial: { keyId, keyMaterialId },
 };
 
 export const grantLimits: Limits<typeof GrantService> = {

@@ -13,6 +13,8 @@ export interface HmacAlgorithm {
   readonly hash: string;
   /** The length of a MAC and of key material, in bytes: a key as long as the hash is what RFC 2104, section 3, advises. */
   readonly length: number;
+  /** The length of the longest key material that can be imported, in bytes: a block of the hash. */
+  readonly longestMaterial: number;
 }
 
 /** Every algorithm there is: https://docs.aws.amazon.com/kms/latest/developerguide/hmac.html */
@@ -24,6 +26,7 @@ export const HMAC_ALGORITHMS: readonly HmacAlgorithm[] = [
     keySpecName: 'HMAC_224',
     hash: 'sha224',
     length: 28,
+    longestMaterial: 64,
   },
   {
     macAlgorithm: MacAlgorithm.HMAC_SHA_256,
@@ -32,6 +35,7 @@ export const HMAC_ALGORITHMS: readonly HmacAlgorithm[] = [
     keySpecName: 'HMAC_256',
     hash: 'sha256',
     length: 32,
+    longestMaterial: 64,
   },
   {
     macAlgorithm: MacAlgorithm.HMAC_SHA_384,
@@ -40,6 +44,7 @@ export const HMAC_ALGORITHMS: readonly HmacAlgorithm[] = [
     keySpecName: 'HMAC_384',
     hash: 'sha384',
     length: 48,
+    longestMaterial: 128,
   },
   {
     macAlgorithm: MacAlgorithm.HMAC_SHA_512,
@@ -48,6 +53,7 @@ export const HMAC_ALGORITHMS: readonly HmacAlgorithm[] = [
     keySpecName: 'HMAC_512',
     hash: 'sha512',
     length: 64,
+    longestMaterial: 128,
   },
 ];
 

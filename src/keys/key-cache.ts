@@ -1,5 +1,5 @@
 import { createSecretKey, type KeyObject } from 'node:crypto';
-import type { Timestamp } from '@bufbuild/protobuf/wkt';
+import { type Timestamp, timestampMs } from '@bufbuild/protobuf/wkt';
 import { aliasArn, type Deployment } from '../arn.ts';
 import { foreignAccountDenied } from '../access/access-denied.ts';
 import type { Authorizer, ProtectedKey } from '../access/authorizer.ts';
@@ -7,7 +7,7 @@ import type { Call } from '../access/call.ts';
 import type { Clock } from '../clock.ts';
 import { AliasSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import type { KmsError } from '../errors.ts';
-import type { KeyState } from '../gen/hmacd/v1/key_pb.ts';
+import { KeyState } from '../gen/hmacd/v1/key_pb.ts';
 import type { ChangeFollower } from '../records/change-follower.ts';
 import { RecordCache } from '../records/record-cache.ts';
 import { StoreUnavailableError } from '../records/record-store.ts';
@@ -28,8 +28,11 @@ const ATTEMPTS = 10;
 export interface CachedKey extends ProtectedKey {
   readonly keyState: KeyState;
   readonly deletionDate?: Timestamp | undefined;
+  /** When its imported material ends, in milliseconds since 1970; `undefined` for never. */
+  readonly validTo: number | undefined;
   readonly algorithm: HmacAlgorithm;
-  readonly material: KeyObject;
+  /** `undefined` while it is to be imported. */
+  readonly material: KeyObject | undefined;
 }
 
 /** A key, and the alias by which it was named, if any. */
@@ -139,7 +142,7 @@ export class KeyCache {
   #existing(key: CachedKey | undefined, notFound: () => Error): CachedKey {
     if (key === undefined) throw notFound();
     if (key.deletionDate !== undefined && !exists(key, this.#clock.now())) throw notFound();
-    return key;
+    return key.validTo !== undefined && this.#clock.now() >= key.validTo ? withoutMaterial(key) : key;
   }
 }
 
@@ -159,16 +162,23 @@ async function loadKey(
     readAliasNames(records, paths, paths.keyIdOf(path)),
   ]);
   if (entry === undefined) return undefined;
-  const { keySpec, keyState, deletionDate, material } = entry.message;
+  const { keySpec, keyState, deletionDate, material, imported } = entry.message;
   const algorithm = algorithmOfKeySpec(keySpec);
   if (algorithm === undefined) throw new Error(`the record at ${path} is of a key spec that is not for HMACs`);
   return {
     ...policies.protect(entry.message, aliasNames),
     keyState,
     deletionDate,
+    validTo: imported?.validTo && timestampMs(imported.validTo),
     algorithm,
-    material: createSecretKey(material),
+    material: material.length === 0 ? undefined : createSecretKey(material),
   };
+}
+
+/** A key whose imported material has ended. */
+function withoutMaterial(key: CachedKey): CachedKey {
+  const keyState = key.keyState === KeyState.PENDING_DELETION ? key.keyState : KeyState.PENDING_IMPORT;
+  return { ...key, keyState, material: undefined };
 }
 
 function asItself(key: CachedKey): ResolvedKey {

@@ -73,6 +73,29 @@ export class KeyPaths {
     return path.slice(path.lastIndexOf('/') + 1);
   }
 
+  /** The prefix of all ends of imported material, in the order of their dates. */
+  get materialEnds(): string {
+    return `${this.#account}/material/`;
+  }
+
+  materialEnd(date: Date, keyId: string): string {
+    return `${this.materialEnds}${date.toISOString()}/${keyId}`;
+  }
+
+  keyIdOfMaterialEnd(path: string): string {
+    return path.slice(path.lastIndexOf('/') + 1);
+  }
+
+  /** The prefix of all parameters for import, in the order of the dates until when they are good. */
+  get importParameters(): string {
+    return `${this.#account}/import/`;
+  }
+
+  /** @param digest the SHA-256 of the import token, in hexadecimal */
+  importParametersOf(validTo: Date, keyId: string, digest: string): string {
+    return `${this.importParameters}${validTo.toISOString()}/${keyId}/${digest}`;
+  }
+
   /** Of the tombstone of a key. */
   destroyedKey(keyId: string): string {
     return `${this.#account}/destroyed/${keyId}`;

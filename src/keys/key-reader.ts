@@ -5,11 +5,12 @@ import { aliasArn, type Deployment, keyArn } from '../arn.ts';
 import type { Clock } from '../clock.ts';
 import { KmsError } from '../errors.ts';
 import { AliasSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
+import type { Origin } from '../gen/hmacd/v1/key_pb.ts';
 import type { Entry, Found, Records } from '../records/records.ts';
 import { aliasIn } from './alias.ts';
 import { isAliasName } from './alias-name.ts';
 import { readAliasNames } from './key-aliases.ts';
-import { exists } from './key.ts';
+import { asOf, exists } from './key.ts';
 import type { KeyPaths } from './key-paths.ts';
 import { aliasNotFound, keyNotFound, parseKeyReference } from './key-reference.ts';
 import type { KeyPolicies } from './protected-key.ts';
@@ -130,8 +131,10 @@ export class KeyReader {
       this.#records.get(KeySchema, this.#paths.key(keyId)),
       readAliasNames(this.#records, this.#paths, keyId),
     ]);
-    if (entry !== undefined && exists(entry.message, this.#clock.now())) {
-      return { ...entry, protection: this.#policies.protect(entry.message, aliasNames) };
+    const now = this.#clock.now();
+    if (entry !== undefined && exists(entry.message, now)) {
+      const message = asOf(entry.message, now);
+      return { ...entry, message, protection: this.#policies.protect(message, aliasNames) };
     }
     call.keyArn = undefined;
     throw this.#absence(call, notFound);
@@ -141,4 +144,17 @@ export class KeyReader {
   #absence(call: Call, notFound: () => KmsError): KmsError {
     return this.#authorizer.isAtHome(call) ? notFound() : foreignAccountDenied(call);
   }
+}
+
+/**
+ * Demands that the material of a key comes from where an operation wants it.
+ *
+ * @throws KmsError UnsupportedOperationException
+ */
+export function requireOrigin(origin: Origin, { message, protection: { arn, originName } }: FoundKey): void {
+  if (message.origin === origin) return;
+  throw new KmsError(
+    'UnsupportedOperationException',
+    `${arn} origin is ${originName} which is not valid for this operation.`,
+  );
 }

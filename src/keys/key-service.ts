@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { timestampDate, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { type Deployment, keyArn } from '../arn.ts';
+import { awsNameIn } from '../aws-name.ts';
 import type { Authorizer } from '../access/authorizer.ts';
 import type { Call } from '../access/call.ts';
 import type { ConditionValues } from '../access/condition-context.ts';
@@ -24,11 +25,14 @@ import {
   type EnableKeyRequest,
   type GetKeyPolicyRequest,
   KeySpec,
+  KeySpecSchema,
   KeyState,
   KeyUsage,
+  KeyUsageSchema,
   type ListKeyPoliciesRequest,
   type ListKeysRequest,
   Origin,
+  OriginSchema,
   type PutKeyPolicyRequest,
   type ScheduleKeyDeletionRequest,
   type UpdateKeyDescriptionRequest,
@@ -48,7 +52,7 @@ import {
   untagged,
 } from './key.ts';
 import type { KeyPaths } from './key-paths.ts';
-import type { KeyReader } from './key-reader.ts';
+import { type FoundKey, type KeyReader, requireOrigin } from './key-reader.ts';
 import { isKeyId } from './key-reference.ts';
 import { withTags } from './tags.ts';
 import { markerAfter, nameOfMarker, pageOf } from './marker.ts';
@@ -102,7 +106,8 @@ export class KeyService {
     const tags = withTags([], request.tags);
     const policy = request.policy ?? '';
     const description = request.description ?? '';
-    const key = newKey({ keyId, algorithm, description, policy, tags }, this.#clock.now());
+    const origin = request.origin === Origin.EXTERNAL ? Origin.EXTERNAL : Origin.AWS_KMS;
+    const key = newKey({ keyId, algorithm, description, policy, tags, origin }, this.#clock.now());
     if (request.policy !== undefined) this.#requirePolicy(key, () => [], bypass, call);
     await this.#records.commit([createRecord(this.#paths.key(keyId), KeySchema, key)], 'adds');
     call.keyArn = keyArn(this.#deployment, keyId);
@@ -238,11 +243,15 @@ export class KeyService {
   }
 
   async enableKeyRotation(request: EnableKeyRotationRequest, call: Call): Promise<never> {
-    return await this.#refuseRotation(request.keyId!, call);
+    const key = await this.#keys.byId(request.keyId!, call);
+    requireOrigin(Origin.AWS_KMS, key);
+    throw notRotating(key);
   }
 
   async disableKeyRotation(request: DisableKeyRotationRequest, call: Call) {
-    const { message, protection } = await this.#keys.byId(request.keyId!, call);
+    const key = await this.#keys.byId(request.keyId!, call);
+    requireOrigin(Origin.AWS_KMS, key);
+    const { message, protection } = key;
     requireUsable(message.keyState, protection.arn);
     return {};
   }
@@ -265,14 +274,7 @@ export class KeyService {
   }
 
   async rotateKeyOnDemand(request: RotateKeyOnDemandRequest, call: Call): Promise<never> {
-    return await this.#refuseRotation(request.keyId!, call);
-  }
-
-  /** HMAC keys do not rotate; their state is looked at first. */
-  async #refuseRotation(reference: string, call: Call): Promise<never> {
-    const { message, protection } = await this.#keys.byId(reference, call);
-    requireUsable(message.keyState, protection.arn);
-    throw new KmsError('UnsupportedOperationException');
+    throw notRotating(await this.#keys.byId(request.keyId!, call));
   }
 
   /**
@@ -343,7 +345,9 @@ function requireHmacKey(request: CreateKeyRequest): HmacAlgorithm {
       `KeyUsage ${KEY_USAGE_NAMES[keyUsage]} is not compatible with KeySpec ${algorithm.keySpecName}`,
     );
   }
-  if (origin !== Origin.UNSPECIFIED && origin !== Origin.AWS_KMS) throw unsupported('Origin', 'AWS_KMS');
+  if (origin === Origin.AWS_CLOUDHSM || origin === Origin.EXTERNAL_KEY_STORE) {
+    throw unsupported('Origin', 'AWS_KMS or EXTERNAL');
+  }
   if (multiRegion) throw unsupported('MultiRegion', 'false');
   return algorithm;
 }
@@ -368,6 +372,12 @@ function unsupported(member: string, supported: string): KmsError {
   return new KmsError('UnsupportedOperationException', `hmacd keeps HMAC keys: ${member} must be ${supported}.`);
 }
 
+/** What there is to say when a key is to rotate: of its state first, if that forbids anything. */
+function notRotating({ message, protection }: FoundKey): KmsError {
+  requireUsable(message.keyState, protection.arn);
+  return new KmsError('UnsupportedOperationException');
+}
+
 /** @throws KmsError NotFoundException when it is not the name of a key's policy */
 function requirePolicyName(policyName: string | undefined): void {
   if (policyName !== undefined && policyName !== POLICY_NAME) {
@@ -379,16 +389,11 @@ function requirePolicyName(policyName: string | undefined): void {
 function specValues(request: CreateKeyRequest): ConditionValues {
   const { keyUsage, origin, multiRegion } = request;
   return {
-    'kms:keyspec': [nameOf(KeySpec, keySpecOf(request)) ?? 'SYMMETRIC_DEFAULT'],
-    'kms:keyusage': [nameOf(KeyUsage, keyUsage) ?? 'ENCRYPT_DECRYPT'],
-    'kms:keyorigin': [nameOf(Origin, origin) ?? 'AWS_KMS'],
+    'kms:keyspec': [awsNameIn(KeySpecSchema, keySpecOf(request)) ?? 'SYMMETRIC_DEFAULT'],
+    'kms:keyusage': [awsNameIn(KeyUsageSchema, keyUsage) ?? 'ENCRYPT_DECRYPT'],
+    'kms:keyorigin': [awsNameIn(OriginSchema, origin) ?? 'AWS_KMS'],
     'kms:multiregion': [String(multiRegion ?? false)],
   };
-}
-
-/** AWS's name of an enum's value; `undefined` of the one for none. */
-function nameOf(names: Readonly<Record<string, number>>, value: number): string | undefined {
-  return value === 0 ? undefined : Object.keys(names).find((name) => names[name] === value);
 }
 
 function bypassValues(bypass: boolean): ConditionValues {

@@ -3,7 +3,13 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { type Timestamp, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import { type Deployment, keyArn } from '../arn.ts';
 import { KmsError } from '../errors.ts';
-import { type Key, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
+import {
+  type ImportedMaterial,
+  ImportedMaterialSchema,
+  type Key,
+  KeySchema,
+} from '../gen/hmacd/store/v1/records_pb.ts';
+import { ExpirationModel } from '../gen/hmacd/v1/import_pb.ts';
 import { KeyManager, type KeyMetadataSchema, KeyState, KeyUsage, Origin, type Tag } from '../gen/hmacd/v1/key_pb.ts';
 import { algorithmOfKeySpec, type HmacAlgorithm } from './algorithms.ts';
 import { withoutTags, withTags } from './tags.ts';
@@ -11,7 +17,10 @@ import { withoutTags, withTags } from './tags.ts';
 // The states of a key, and how it comes from one to another: pure functions of a key and the time.
 // https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
 
-/** A key that was just made, enabled; of random material, unless it is given some. */
+/**
+ * A key that was just made: enabled and of random material, unless it is given some; or, of the origin EXTERNAL, without
+ * material and waiting for it.
+ */
 export function newKey(
   init: {
     keyId: string;
@@ -20,20 +29,24 @@ export function newKey(
     /** Empty for the default one. */
     policy?: string;
     tags?: readonly Tag[];
+    /** AWS_KMS, unless it is EXTERNAL. */
+    origin?: Origin;
     material?: Uint8Array | undefined;
   },
   now: number,
 ): Key {
+  const { origin = Origin.AWS_KMS, material = randomBytes(init.algorithm.length) } = init;
+  const isExternal = origin === Origin.EXTERNAL;
   return create(KeySchema, {
     keyId: init.keyId,
     keySpec: init.algorithm.keySpec,
-    keyState: KeyState.ENABLED,
-    origin: Origin.AWS_KMS,
+    keyState: isExternal ? KeyState.PENDING_IMPORT : KeyState.ENABLED,
+    origin,
     description: init.description,
     creationDate: timestampFromMs(now),
     policy: init.policy ?? '',
     tags: [...(init.tags ?? [])],
-    material: init.material ?? randomBytes(init.algorithm.length),
+    material: isExternal ? new Uint8Array() : material,
   });
 }
 
@@ -42,15 +55,22 @@ export function exists(key: Pick<Key, 'deletionDate'>, now: number): boolean {
   return key.deletionDate === undefined || now < timestampMs(key.deletionDate);
 }
 
+/** The key as it is at a time: from the end of its imported material on it has none, whether or not it has been swept away. */
+export function asOf(key: Key, now: number): Key {
+  const validTo = key.imported?.validTo;
+  return validTo === undefined || now < timestampMs(validTo) ? key : withoutMaterial(key);
+}
+
 /**
  * Demands that a key can make and verify MACs.
  *
- * @throws KmsError DisabledException, or KMSInvalidStateException for a key that is pending deletion.
+ * @throws KmsError DisabledException, or KMSInvalidStateException for a key that is pending deletion or import.
  */
 export function requireUsable(keyState: KeyState, arn: string): void {
   if (keyState === KeyState.ENABLED) return;
   if (keyState === KeyState.DISABLED) throw new KmsError('DisabledException', `${arn} is disabled.`);
-  throw new KmsError('KMSInvalidStateException', `${arn} is pending deletion.`);
+  const pending = keyState === KeyState.PENDING_IMPORT ? 'import' : 'deletion';
+  throw new KmsError('KMSInvalidStateException', `${arn} is pending ${pending}.`);
 }
 
 /**
@@ -64,9 +84,16 @@ export function requireChangeable(key: Key, arn: string): void {
   }
 }
 
-/** The key, enabled or disabled; the same object when it was so already. Throws what `requireChangeable` throws. */
+/**
+ * The key, enabled or disabled; the same object when it was so already.
+ *
+ * @throws KmsError KMSInvalidStateException when it is pending deletion or import.
+ */
 export function withEnabled(key: Key, enabled: boolean, arn: string): Key {
   requireChangeable(key, arn);
+  if (key.keyState === KeyState.PENDING_IMPORT) {
+    throw new KmsError('KMSInvalidStateException', `${arn} is pending import.`);
+  }
   const keyState = enabled ? KeyState.ENABLED : KeyState.DISABLED;
   return key.keyState === keyState ? key : { ...key, keyState };
 }
@@ -95,8 +122,21 @@ export function withScheduledDeletion(key: Key, deletionDate: Timestamp, arn: st
   return { ...key, keyState: KeyState.PENDING_DELETION, deletionDate };
 }
 
+/** The key with its imported material, enabled. Throws what `requireChangeable` throws. */
+export function withMaterial(key: Key, material: Uint8Array, imported: ImportedMaterial, arn: string): Key {
+  requireChangeable(key, arn);
+  return { ...key, keyState: KeyState.ENABLED, material, imported };
+}
+
+/** The key without its imported material, pending import unless it is pending deletion. */
+export function withoutMaterial(key: Key): Key {
+  const keyState = key.keyState === KeyState.PENDING_DELETION ? key.keyState : KeyState.PENDING_IMPORT;
+  const { validTo: _, ...imported } = key.imported ?? create(ImportedMaterialSchema);
+  return { ...key, keyState, material: new Uint8Array(), imported };
+}
+
 /**
- * The key, kept and disabled.
+ * The key, kept, and disabled; without material it is pending import.
  *
  * @throws KmsError KMSInvalidStateException when it is not pending deletion.
  */
@@ -104,7 +144,7 @@ export function withCancelledDeletion({ deletionDate, ...key }: Key, arn: string
   if (key.keyState !== KeyState.PENDING_DELETION) {
     throw new KmsError('KMSInvalidStateException', `${arn} is not pending deletion.`);
   }
-  return { ...key, keyState: KeyState.DISABLED };
+  return { ...key, keyState: key.material.length === 0 ? KeyState.PENDING_IMPORT : KeyState.DISABLED };
 }
 
 /** What callers may know of a key. */
@@ -126,5 +166,12 @@ export function describe(key: Key, deployment: Deployment): MessageInitShape<typ
     keySpec: key.keySpec,
     multiRegion: false,
     macAlgorithms: algorithm === undefined ? [] : [algorithm.macAlgorithm],
+    ...(key.origin === Origin.EXTERNAL && key.material.length > 0 && expirationOf(key)),
   };
+}
+
+function expirationOf({ imported }: Key) {
+  const { validTo } = imported ?? {};
+  if (validTo === undefined) return { expirationModel: ExpirationModel.KEY_MATERIAL_DOES_NOT_EXPIRE };
+  return { expirationModel: ExpirationModel.KEY_MATERIAL_EXPIRES, validTo };
 }

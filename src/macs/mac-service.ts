@@ -24,7 +24,7 @@ export class MacService {
 
   generateMac(request: GenerateMacRequest, call: Call): GenerateMacResponse | Promise<GenerateMacResponse> {
     return this.#withKey(request, call, (key) => {
-      const mac = hmac(key.algorithm.hash, key.material, request.message!);
+      const mac = hmac(key.algorithm.hash, key.material!, request.message!);
       if (request.dryRun) throw dryRunError(call);
       return { $typeName: 'hmacd.v1.GenerateMacResponse', mac, macAlgorithm: request.macAlgorithm, keyId: key.arn };
     });
@@ -32,7 +32,7 @@ export class MacService {
 
   verifyMac(request: VerifyMacRequest, call: Call): VerifyMacResponse | Promise<VerifyMacResponse> {
     return this.#withKey(request, call, (key) => {
-      const mac = hmac(key.algorithm.hash, key.material, request.message!);
+      const mac = hmac(key.algorithm.hash, key.material!, request.message!);
       if (!sameMac(mac, request.mac!)) throw new KmsError('KMSInvalidMacException');
       if (request.dryRun) throw dryRunError(call);
       return {

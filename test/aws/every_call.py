@@ -3,8 +3,11 @@
 Usage: every_call.py ENDPOINT. Credentials and Region come from the environment, as boto3 finds them.
 """
 
+import hmac
 import json
+import subprocess
 import sys
+import tempfile
 
 import boto3
 
@@ -76,6 +79,31 @@ call("schedule_key_deletion", KeyId=key_id, PendingWindowInDays=7)
 fails("KMSInvalidStateException", "generate_mac", **mac)
 assert call("cancel_key_deletion", KeyId=key_id)["KeyId"] == arn
 call("enable_key", KeyId=key_id)
+
+# Key material from elsewhere, wrapped by openssl.
+external = call("create_key", KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC", Origin="EXTERNAL")["KeyMetadata"]
+assert external["KeyState"] == "PendingImport"
+wrapping = {"WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"}
+parameters = call("get_parameters_for_import", KeyId=external["KeyId"], **wrapping)
+assert parameters["KeyId"] == external["Arn"] and parameters["ParametersValidTo"] > external["CreationDate"]
+with tempfile.NamedTemporaryFile() as public_key:
+    public_key.write(parameters["PublicKey"])
+    public_key.flush()
+    options = ["rsa_padding_mode:oaep", "rsa_oaep_md:sha256", "rsa_mgf1_md:sha256"]
+    command = ["openssl", "pkeyutl", "-encrypt", "-pubin", "-keyform", "DER", "-inkey", public_key.name]
+    command += [word for option in options for word in ("-pkeyopt", option)]
+    wrapped = subprocess.run(command, input=b"m" * 32, capture_output=True, check=True).stdout
+material = {"KeyId": external["KeyId"], "ImportToken": parameters["ImportToken"], "EncryptedKeyMaterial": wrapped}
+does_not_expire = {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
+fails("InvalidImportTokenException", "import_key_material", **{**material, "ImportToken": b"x"}, **does_not_expire)
+fails("InvalidCiphertextException", "import_key_material", **{**material, "EncryptedKeyMaterial": b"x"}, **does_not_expire)
+assert call("import_key_material", **material, **does_not_expire)["KeyId"] == external["Arn"]
+described = call("describe_key", KeyId=external["KeyId"])["KeyMetadata"]
+assert (described["KeyState"], described["ExpirationModel"]) == ("Enabled", "KEY_MATERIAL_DOES_NOT_EXPIRE")
+imported = call("generate_mac", **{**mac, "KeyId": external["KeyId"]})["Mac"]
+assert imported == hmac.digest(b"m" * 32, mac["Message"], "sha256")
+assert call("delete_imported_key_material", KeyId=external["KeyId"])["KeyId"] == external["Arn"]
+fails("KMSInvalidStateException", "generate_mac", **{**mac, "KeyId": external["KeyId"]})
 
 # The paginators walk over everything once.
 for n in range(5):

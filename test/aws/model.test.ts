@@ -8,6 +8,7 @@ import { awsNameOf } from '../../src/aws-name.ts';
 import { InapplicableService } from '../../src/gen/hmacd/aws/v1/inapplicable_pb.ts';
 import { AliasService } from '../../src/gen/hmacd/v1/alias_pb.ts';
 import { GrantService } from '../../src/gen/hmacd/v1/grant_pb.ts';
+import { ImportService } from '../../src/gen/hmacd/v1/import_pb.ts';
 import { KeyService } from '../../src/gen/hmacd/v1/key_pb.ts';
 import { MacService } from '../../src/gen/hmacd/v1/mac_pb.ts';
 import { awsFields, memberName } from '../../src/wires/aws-json-codec.ts';
@@ -47,7 +48,7 @@ function documented(): string[] {
   return [...table.matchAll(/^\| `(\w+(?:\.\w+)?)` \| .+ \|$/gm)].map(([, name]) => name!);
 }
 
-const services = [MacService, KeyService, AliasService, GrantService];
+const services = [MacService, KeyService, ImportService, AliasService, GrantService];
 const methods: ReadonlyMap<string, DescMethod> = new Map(
   services.flatMap((service) => service.methods).map((method) => [method.name, method]),
 );

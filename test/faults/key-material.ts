@@ -3,13 +3,15 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
 import { KeySchema } from '../../src/gen/hmacd/store/v1/records_pb.ts';
-import { KeySpec, KeyUsage } from '../../src/gen/hmacd/v1/key_pb.ts';
+import { ExpirationModel, WrappingAlgorithm, WrappingKeySpec } from '../../src/gen/hmacd/v1/import_pb.ts';
+import { KeySpec, KeyUsage, Origin } from '../../src/gen/hmacd/v1/key_pb.ts';
 import { MacAlgorithm } from '../../src/gen/hmacd/v1/mac_pb.ts';
 import type { RecordStore } from '../../src/records/record-store.ts';
 import type { Sealer } from '../../src/records/sealer.ts';
-import type { Clients } from '../support/clients.ts';
+import { type Clients, failureOf } from '../support/clients.ts';
 import type { Deployment } from '../support/deployment.ts';
 import { MESSAGE } from '../support/mac-connections.ts';
+import { wrappedByOpenssl } from '../support/openssl.ts';
 
 const SPECS = [
   { spec: 'HMAC_224', keySpec: KeySpec.HMAC_224, macAlgorithm: MacAlgorithm.HMAC_SHA_224, length: 28 },
@@ -36,7 +38,7 @@ export function writeSeed({ folder }: Deployment): { settings: { SEED_FILE: stri
 }
 
 /** Makes a key of each spec, and lets all keys go through what keys go through. */
-export async function makeAndUseKeys({ keys, aliases, mac }: Clients): Promise<void> {
+export async function makeAndUseKeys({ keys, aliases, mac, imports }: Clients): Promise<void> {
   for (const [index, { keySpec, macAlgorithm }] of SPECS.entries()) {
     const made = await keys.createKey({ keySpec, keyUsage: KeyUsage.GENERATE_VERIFY_MAC });
     const aliasName = `alias/made-${index}`;
@@ -52,6 +54,32 @@ export async function makeAndUseKeys({ keys, aliases, mac }: Clients): Promise<v
       await keys.cancelKeyDeletion({ keyId });
       await keys.enableKey({ keyId });
     }
+  }
+  await importMaterial({ keys, imports });
+}
+
+/** Imports material into a new key, twice, and other material, which is refused. */
+async function importMaterial({ keys, imports }: Pick<Clients, 'keys' | 'imports'>): Promise<void> {
+  const { GENERATE_VERIFY_MAC } = KeyUsage;
+  const made = await keys.createKey({
+    keySpec: KeySpec.HMAC_256,
+    keyUsage: GENERATE_VERIFY_MAC,
+    origin: Origin.EXTERNAL,
+  });
+  const { keyId } = made.keyMetadata!;
+  const { importToken, publicKey } = await imports.getParametersForImport({
+    keyId,
+    wrappingAlgorithm: WrappingAlgorithm.RSA_AES_KEY_WRAP_SHA_256,
+    wrappingKeySpec: WrappingKeySpec.RSA_2048,
+  });
+  const wrapped = (material: Buffer) => wrappedByOpenssl(material, publicKey, 'RSA_AES_KEY_WRAP_SHA_256');
+  const material = randomBytes(32);
+  const forever = { expirationModel: ExpirationModel.KEY_MATERIAL_DOES_NOT_EXPIRE };
+  for (const given of [material, material, randomBytes(32), randomBytes(31)]) {
+    const request = { keyId, importToken, encryptedKeyMaterial: wrapped(given), ...forever };
+    const call = imports.importKeyMaterial(request);
+    if (given === material) await call;
+    else await failureOf(call);
   }
 }
 

@@ -13,7 +13,7 @@ import { redisStoreOptions, startRedisServer } from '../support/redis-server.ts'
 import { type RunningService, startService } from '../support/running-service.ts';
 import { findSecrets, makeAndUseKeys, noSealer, readMaterials, writeSeed } from './key-material.ts';
 
-const KEYS = 8;
+const KEYS = 9;
 const SEALING = [
   { sealing: 'sealed', sealer: undefined, found: 0 },
   { sealing: 'not sealed, for comparison', sealer: noSealer, found: KEYS },
@@ -72,7 +72,7 @@ describe('a SQLite store', { timeout: 60_000 }, () => {
     const { seeded, logged, stop } = await fill(deployment, sealer);
     const path = join(deployment.folder, 'hmacd.db');
     // By another process: this one would let go of its lock on the file when it closed it.
-    const running = execFileSync('cat', [path, `${path}-wal`]);
+    const running = execFileSync('cat', [path, `${path}-wal`], { maxBuffer: Infinity });
     await stop();
     const stopped = readFileSync(path);
     const store = openSqliteRecordStore(path);

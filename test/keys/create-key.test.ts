@@ -1,5 +1,6 @@
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { afterAll, describe, expect, it } from 'vitest';
+import { ExpirationModel } from '../../src/gen/hmacd/v1/import_pb.ts';
 import { KeyManager, KeySpec, KeyState, KeyUsage, Origin } from '../../src/gen/hmacd/v1/key_pb.ts';
 import { MacAlgorithm } from '../../src/gen/hmacd/v1/mac_pb.ts';
 import { ControlledStore } from '../records/controlled-store.ts';
@@ -46,6 +47,7 @@ describe('CreateKey', () => {
       keySpec,
       multiRegion: false,
       macAlgorithms: [macAlgorithm],
+      expirationModel: ExpirationModel.UNSPECIFIED,
     });
     expect((await keys.describeKey({ keyId: members.keyId })).keyMetadata).toEqual(keyMetadata);
   });
@@ -112,11 +114,10 @@ describe('CreateKey', () => {
     ['SYMMETRIC_DEFAULT for MACs', { ...hmac, keySpec: KeySpec.SYMMETRIC_DEFAULT }, NOT_KEPT],
     ['no spec, for MACs', { keyUsage: GENERATE_VERIFY_MAC }, NOT_KEPT],
     ['RSA_2048', { keySpec: KeySpec.RSA_2048, keyUsage: SIGN_VERIFY }, NOT_KEPT],
-    ['the origin EXTERNAL', { ...hmac, origin: Origin.EXTERNAL }, 'hmacd keeps HMAC keys: Origin must be AWS_KMS.'],
     [
       'the origin AWS_CLOUDHSM',
       { ...hmac, origin: Origin.AWS_CLOUDHSM },
-      'hmacd keeps HMAC keys: Origin must be AWS_KMS.',
+      'hmacd keeps HMAC keys: Origin must be AWS_KMS or EXTERNAL.',
     ],
     ['several Regions', { ...hmac, multiRegion: true }, 'hmacd keeps HMAC keys: MultiRegion must be false.'],
   ])('of %s is an UnsupportedOperationException', async (_, request, message) => {

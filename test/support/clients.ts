@@ -3,6 +3,7 @@ import { createConnectTransport, createGrpcWebTransport } from '@connectrpc/conn
 import { BadRequestSchema, ErrorInfoSchema } from '../../src/gen/google/rpc/error_details_pb.ts';
 import { AliasService } from '../../src/gen/hmacd/v1/alias_pb.ts';
 import { GrantService } from '../../src/gen/hmacd/v1/grant_pb.ts';
+import { ImportService } from '../../src/gen/hmacd/v1/import_pb.ts';
 import { KeyService } from '../../src/gen/hmacd/v1/key_pb.ts';
 import { MacService } from '../../src/gen/hmacd/v1/mac_pb.ts';
 import { createGrpcJsTransport } from './grpc-js-transport.ts';
@@ -17,6 +18,7 @@ export interface Clients {
   readonly keys: Client<typeof KeyService>;
   readonly aliases: Client<typeof AliasService>;
   readonly grants: Client<typeof GrantService>;
+  readonly imports: Client<typeof ImportService>;
 }
 
 /**
@@ -50,6 +52,7 @@ function clientsOver(wire: Transport, token: string | undefined): Clients {
     keys: createClient(KeyService, transport),
     aliases: createClient(AliasService, transport),
     grants: createClient(GrantService, transport),
+    imports: createClient(ImportService, transport),
   };
 }
 

@@ -1,0 +1,110 @@
+import { randomBytes } from 'node:crypto';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { expect, it, onTestFinished } from 'vitest';
+import { WrappingAlgorithm, WrappingKeySpec } from '../../src/gen/hmacd/v1/import_pb.ts';
+import { KeySpec, KeyState, KeyUsage, Origin } from '../../src/gen/hmacd/v1/key_pb.ts';
+import { MaterialExpiry } from '../../src/keys/material-expiry.ts';
+import { ControlledStore } from '../records/controlled-store.ts';
+import { wrappedByOpenssl } from '../support/openssl.ts';
+import { FakeClock, startService } from '../support/running-service.ts';
+import { DAY, macRequest, openSealer, paths, recordsOf, storedKey } from './fixture.ts';
+
+const HOUR = 60 * 60 * 1_000;
+
+/** A key with imported material, in a store that seals nothing; material ends only when the test says so. */
+async function start() {
+  const clock = new FakeClock();
+  const store = new ControlledStore({ exclusive: true });
+  const running = await startService({}, { clock, store, sealer: openSealer });
+  onTestFinished(async () => {
+    await running[Symbol.asyncDispose]();
+    await store[Symbol.asyncDispose]();
+  });
+  const { keys, imports, mac } = running.clients.gRPC;
+  const made = await keys.createKey({
+    keySpec: KeySpec.HMAC_256,
+    keyUsage: KeyUsage.GENERATE_VERIFY_MAC,
+    origin: Origin.EXTERNAL,
+  });
+  const { keyId } = made.keyMetadata!;
+  const { importToken, publicKey } = await imports.getParametersForImport({
+    keyId,
+    wrappingAlgorithm: WrappingAlgorithm.RSAES_OAEP_SHA_256,
+    wrappingKeySpec: WrappingKeySpec.RSA_2048,
+  });
+  const encryptedKeyMaterial = wrappedByOpenssl(randomBytes(32), publicKey, 'RSAES_OAEP_SHA_256');
+  /** @param hours from now on */
+  const importFor = async (hours: number): Promise<void> => {
+    const validTo = timestampFromMs(clock.now() + hours * HOUR);
+    await imports.importKeyMaterial({ keyId, importToken, encryptedKeyMaterial, validTo });
+  };
+  const failures: unknown[] = [];
+  const sweep = async (): Promise<void> => {
+    await new MaterialExpiry(recordsOf(store, clock), paths, clock, (error) => failures.push(error)).sweep();
+  };
+  const stored = async () => {
+    const { keyState, material } = (await storedKey(store, keyId))!;
+    return { keyState, length: material.length };
+  };
+  const left = async (prefix: string): Promise<number> => (await store.list(prefix, '', 100)).length;
+  return { clock, store, keyId, keys, imports, mac, importFor, sweep, stored, left, failures };
+}
+
+const GONE = { keyState: KeyState.PENDING_IMPORT, length: 0 };
+const THERE = { keyState: KeyState.ENABLED, length: 32 };
+
+it('Material that has ended is destroyed, and not before', async () => {
+  const { clock, importFor, sweep, stored, left } = await start();
+  await importFor(2);
+  await importFor(1);
+  clock.advance(HOUR - 1);
+  await sweep();
+  expect(await stored()).toEqual(THERE);
+  clock.advance(1);
+  expect(await stored()).toEqual(THERE);
+  await sweep();
+  expect(await stored()).toEqual(GONE);
+  clock.advance(HOUR);
+  await sweep();
+  expect(await left(paths.materialEnds)).toBe(0);
+});
+
+it('Material that was imported anew stays until its new end', async () => {
+  const { clock, importFor, sweep, stored, mac, keyId } = await start();
+  await importFor(1);
+  await importFor(3);
+  clock.advance(HOUR);
+  await sweep();
+  expect(await stored()).toEqual(THERE);
+  await mac.generateMac(macRequest(keyId));
+  clock.advance(2 * HOUR);
+  await sweep();
+  expect(await stored()).toEqual(GONE);
+});
+
+it('A key that was deleted meanwhile, or that is pending deletion, keeps nothing from being swept', async () => {
+  const { clock, importFor, sweep, stored, left, keys, imports, keyId, failures } = await start();
+  await importFor(1);
+  await imports.deleteImportedKeyMaterial({ keyId });
+  clock.advance(HOUR);
+  await sweep();
+  expect(await left(paths.materialEnds)).toBe(0);
+  await importFor(1);
+  await keys.scheduleKeyDeletion({ keyId });
+  clock.advance(HOUR);
+  await sweep();
+  expect(await stored()).toEqual({ keyState: KeyState.PENDING_DELETION, length: 0 });
+  await keys.cancelKeyDeletion({ keyId });
+  expect(await stored()).toEqual(GONE);
+  expect(failures).toEqual([]);
+});
+
+it('What can be used to import is destroyed a day after it ended', async () => {
+  const { clock, sweep, left } = await start();
+  clock.advance(2 * DAY - 1);
+  await sweep();
+  expect(await left(paths.importParameters)).toBe(1);
+  clock.advance(1);
+  await sweep();
+  expect(await left(paths.importParameters)).toBe(0);
+});
