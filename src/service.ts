@@ -29,6 +29,7 @@ import { KeyDeletion } from './keys/key-deletion.ts';
 import { KeyPaths } from './keys/key-paths.ts';
 import { KeyReader } from './keys/key-reader.ts';
 import { KeyService } from './keys/key-service.ts';
+import { LastUsages } from './keys/last-usages.ts';
 import { MaterialExpiry } from './keys/material-expiry.ts';
 import { KeyPolicies } from './keys/protected-key.ts';
 import { readSeedFile } from './keys/seed-file.ts';
@@ -188,12 +189,19 @@ export async function build(
   );
   const reader = new KeyReader(records, authorizer, policies, deployment, paths, clock);
   const grantRecords = new GrantRecords(records, grantPaths, config.grantDelay, clock);
+  const usages = open.adopt(
+    new LastUsages(records, paths, clock, (error) =>
+      log.error({ err: error }, 'when keys were last used could not be stored'),
+    ),
+    (opened) => opened.close(),
+  );
+  usages.start();
   const operations = [
-    ...operationsOf(mac.MacService, macLimits, new MacService(cache, authorizer), ['generateMac', 'verifyMac']),
+    ...operationsOf(mac.MacService, macLimits, new MacService(cache, authorizer, usages), ['generateMac', 'verifyMac']),
     ...operationsOf(
       key.KeyService,
       keyLimits,
-      new KeyService(records, reader, authorizer, policies, deployment, paths, clock),
+      new KeyService(records, reader, authorizer, policies, usages, deployment, paths, clock),
       ['describeKey'],
     ),
     ...operationsOf(

@@ -140,6 +140,7 @@ export const keyLimits: Limits<typeof KeyService> = {
     marker,
   },
   rotateKeyOnDemand: { keyId },
+  getKeyLastUsage: { keyId },
 };
 
 const importBytes = required(bytes(1, 6_144));

@@ -53,6 +53,10 @@ export class KeyPaths {
     return `${this.under(keyId)}aliases`;
   }
 
+  lastUsage(keyId: string): string {
+    return `${this.under(keyId)}last-usage`;
+  }
+
   /** The path of the key whose aliases' names are at a path; `undefined` for any other path. */
   keyOfAliases(path: string): string | undefined {
     const prefix = `${this.#account}/under/`;

@@ -23,6 +23,7 @@ import {
   type DescribeKeyRequest,
   type DisableKeyRequest,
   type EnableKeyRequest,
+  type GetKeyLastUsageRequest,
   type GetKeyPolicyRequest,
   KeySpec,
   KeySpecSchema,
@@ -54,6 +55,7 @@ import {
 import type { KeyPaths } from './key-paths.ts';
 import { type FoundKey, type KeyReader, requireOrigin } from './key-reader.ts';
 import { isKeyId } from './key-reference.ts';
+import type { LastUsages } from './last-usages.ts';
 import { withTags } from './tags.ts';
 import { markerAfter, nameOfMarker, pageOf } from './marker.ts';
 import type { KeyPolicies } from './protected-key.ts';
@@ -72,6 +74,7 @@ export class KeyService {
   readonly #keys: KeyReader;
   readonly #authorizer: Authorizer;
   readonly #policies: KeyPolicies;
+  readonly #usages: LastUsages;
   readonly #deployment: Deployment;
   readonly #paths: KeyPaths;
   readonly #clock: Clock;
@@ -81,6 +84,7 @@ export class KeyService {
     keys: KeyReader,
     authorizer: Authorizer,
     policies: KeyPolicies,
+    usages: LastUsages,
     deployment: Deployment,
     paths: KeyPaths,
     clock: Clock,
@@ -89,6 +93,7 @@ export class KeyService {
     this.#keys = keys;
     this.#authorizer = authorizer;
     this.#policies = policies;
+    this.#usages = usages;
     this.#deployment = deployment;
     this.#paths = paths;
     this.#clock = clock;
@@ -275,6 +280,17 @@ export class KeyService {
 
   async rotateKeyOnDemand(request: RotateKeyOnDemandRequest, call: Call): Promise<never> {
     throw notRotating(await this.#keys.byId(request.keyId!, call));
+  }
+
+  async getKeyLastUsage(request: GetKeyLastUsageRequest, call: Call) {
+    const { message, protection } = await this.#keys.byId(request.keyId!, call);
+    const { keyId, creationDate } = message;
+    const usage = await this.#usages.of(keyId);
+    return {
+      keyId: protection.arn,
+      keyLastUsage: usage ?? {},
+      ...(creationDate !== undefined && { trackingStartDate: creationDate, keyCreationDate: creationDate }),
+    };
   }
 
   /**

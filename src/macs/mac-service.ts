@@ -1,6 +1,7 @@
 import type { Authorizer } from '../access/authorizer.ts';
 import type { Call } from '../access/call.ts';
 import { dryRunError, KmsError } from '../errors.ts';
+import { LastUsageOperation } from '../gen/hmacd/v1/key_pb.ts';
 import type {
   GenerateMacRequest,
   GenerateMacResponse,
@@ -10,22 +11,26 @@ import type {
 import { algorithmOf } from '../keys/algorithms.ts';
 import { requireUsable } from '../keys/key.ts';
 import type { CachedKey, KeyCache, ResolvedKey } from '../keys/key-cache.ts';
+import type { LastUsages } from '../keys/last-usages.ts';
 import { hmac, sameMac } from './hmac.ts';
 
 /** GenerateMac and VerifyMac, of requests that are within their limits. On a key that is at hand they answer at once. */
 export class MacService {
   readonly #keys: KeyCache;
   readonly #authorizer: Authorizer;
+  readonly #usages: LastUsages;
 
-  constructor(keys: KeyCache, authorizer: Authorizer) {
+  constructor(keys: KeyCache, authorizer: Authorizer, usages: LastUsages) {
     this.#keys = keys;
     this.#authorizer = authorizer;
+    this.#usages = usages;
   }
 
   generateMac(request: GenerateMacRequest, call: Call): GenerateMacResponse | Promise<GenerateMacResponse> {
     return this.#withKey(request, call, (key) => {
       const mac = hmac(key.algorithm.hash, key.material!, request.message!);
       if (request.dryRun) throw dryRunError(call);
+      this.#usages.note(key.keyId, LastUsageOperation.GENERATE_MAC, call);
       return { $typeName: 'hmacd.v1.GenerateMacResponse', mac, macAlgorithm: request.macAlgorithm, keyId: key.arn };
     });
   }
@@ -35,6 +40,7 @@ export class MacService {
       const mac = hmac(key.algorithm.hash, key.material!, request.message!);
       if (!sameMac(mac, request.mac!)) throw new KmsError('KMSInvalidMacException');
       if (request.dryRun) throw dryRunError(call);
+      this.#usages.note(key.keyId, LastUsageOperation.VERIFY_MAC, call);
       return {
         $typeName: 'hmacd.v1.VerifyMacResponse',
         keyId: key.arn,

@@ -1,16 +1,18 @@
-/** How long after the end of a sweep the next one begins, in milliseconds. */
+/** How long after the end of a sweep the next one begins, in milliseconds, unless it is told otherwise. */
 const INTERVAL = 10_000;
 
 /** Work in the background that is done again and again, a sweep at a time. */
 export abstract class Sweeper {
   protected readonly onFailure: (error: unknown) => void;
+  readonly #interval: number;
   #timer: NodeJS.Timeout | undefined;
   #sweeping: Promise<unknown> = Promise.resolve();
   #closed = false;
 
   /** @param onFailure told when a part of a sweep failed, or all of it; the next sweep tries again */
-  constructor(onFailure: (error: unknown) => void) {
+  constructor(onFailure: (error: unknown) => void, interval = INTERVAL) {
     this.onFailure = onFailure;
+    this.#interval = interval;
   }
 
   /** Does all that there is to do now, unless it is closed meanwhile. */
@@ -21,7 +23,7 @@ export abstract class Sweeper {
     this.#sweeping = this.sweep()
       .catch(this.onFailure)
       .finally(() => {
-        if (!this.#closed) this.#timer = setTimeout(() => this.start(), INTERVAL);
+        if (!this.#closed) this.#timer = setTimeout(() => this.start(), this.#interval);
       });
   }
 
