@@ -98,6 +98,7 @@ describe.each(VERSIONS)('reflection %s', (version) => {
     expect(await listServices(running.grpcPort, version)).toEqual([
       'hmacd.v1.AliasService',
       'hmacd.v1.GrantService',
+      'hmacd.v1.ImportService',
       'hmacd.v1.KeyService',
       'hmacd.v1.MacService',
     ]);
