@@ -4,7 +4,15 @@ import { Authorizer } from './access/authorizer.ts';
 import { LivePrincipals } from './access/live-principals.ts';
 import { noAuditLog, openAuditLog } from './calls/audit-log.ts';
 import { Dispatcher } from './calls/dispatcher.ts';
-import { aliasLimits, grantLimits, importLimits, inapplicableLimits, keyLimits, macLimits } from './calls/limits.ts';
+import {
+  aliasLimits,
+  grantLimits,
+  importLimits,
+  inapplicableLimits,
+  keyLimits,
+  macLimits,
+  rotationLimits,
+} from './calls/limits.ts';
 import { Metrics } from './calls/metrics.ts';
 import { alikeOperationsOf, operationsOf } from './calls/operation.ts';
 import { type Clock, systemClock } from './clock.ts';
@@ -15,10 +23,12 @@ import * as grant from './gen/hmacd/v1/grant_pb.ts';
 import * as imports from './gen/hmacd/v1/import_pb.ts';
 import * as key from './gen/hmacd/v1/key_pb.ts';
 import * as mac from './gen/hmacd/v1/mac_pb.ts';
+import * as rotation from './gen/hmacd/v1/rotation_pb.ts';
 import { GrantBook } from './grants/grant-book.ts';
 import { GrantExpiry } from './grants/grant-expiry.ts';
 import { GrantPaths } from './grants/grant-paths.ts';
 import { GrantRecords } from './grants/grant-records.ts';
+import { SeedGrants } from './grants/seed-grants.ts';
 import { GrantService } from './grants/grant-service.ts';
 import { grantTokenKey } from './grants/grant-token-key.ts';
 import { AliasService } from './keys/alias-service.ts';
@@ -32,6 +42,7 @@ import { KeyService } from './keys/key-service.ts';
 import { LastUsages } from './keys/last-usages.ts';
 import { MaterialExpiry } from './keys/material-expiry.ts';
 import { KeyPolicies } from './keys/protected-key.ts';
+import { RotationService } from './keys/rotation-service.ts';
 import { readSeedFile } from './keys/seed-file.ts';
 import { plantSeed } from './keys/seeder.ts';
 import { MacService } from './macs/mac-service.ts';
@@ -87,7 +98,7 @@ export async function build(
 ): Promise<Service> {
   const { clock = systemClock } = replacements;
   const { deployment } = config;
-  const seed = config.seedFile === undefined ? [] : readSeedFile(config.seedFile);
+  const seed = config.seedFile === undefined ? [] : readSeedFile(config.seedFile, deployment.partition);
 
   replaceStreamTables();
   // Last in, first out: what is open has to be closed, also when a later step fails.
@@ -169,7 +180,9 @@ export async function build(
   await follower.start();
   // Again, now that no change of it can be missed.
   await confirmDeployment(records, config, rootKeyIds);
-  await plantSeed(seed, records, paths, clock, onDamage);
+  const grantRecords = new GrantRecords(records, grantPaths, config.grantDelay, clock);
+  const seedGrants = new SeedGrants(grantRecords, deployment, clock);
+  await plantSeed(seed, records, paths, clock, (keyId, given) => seedGrants.additions(keyId, given), onDamage);
 
   const audit = open.adopt(
     config.auditLog === undefined
@@ -188,7 +201,6 @@ export async function build(
     clock,
   );
   const reader = new KeyReader(records, authorizer, policies, deployment, paths, clock);
-  const grantRecords = new GrantRecords(records, grantPaths, config.grantDelay, clock);
   const usages = open.adopt(
     new LastUsages(records, paths, clock, (error) =>
       log.error({ err: error }, 'when keys were last used could not be stored'),
@@ -210,6 +222,7 @@ export async function build(
       new AliasService(records, reader, authorizer, deployment, paths, clock),
       [],
     ),
+    ...operationsOf(rotation.RotationService, rotationLimits, new RotationService(records, reader, clock), []),
     ...operationsOf(imports.ImportService, importLimits, new ImportService(records, reader, paths, clock), []),
     ...operationsOf(
       grant.GrantService,

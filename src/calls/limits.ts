@@ -9,7 +9,6 @@ import { awsNameOf } from '../aws-name.ts';
 import type { FieldViolation } from '../errors.ts';
 import type { AliasService } from '../gen/hmacd/v1/alias_pb.ts';
 import {
-  IncludeKeyMaterialSchema,
   type KeyService,
   KeySpecSchema,
   KeyUsageSchema,
@@ -26,6 +25,7 @@ import {
   WrappingKeySpecSchema,
 } from '../gen/hmacd/v1/import_pb.ts';
 import { MacAlgorithmSchema, type MacService } from '../gen/hmacd/v1/mac_pb.ts';
+import { IncludeKeyMaterialSchema, type RotationService } from '../gen/hmacd/v1/rotation_pb.ts';
 import {
   atLeastOne,
   bytes,
@@ -130,6 +130,10 @@ export const keyLimits: Limits<typeof KeyService> = {
   tagResource: { keyId, tags: atLeastOne(tags) },
   untagResource: { keyId, tagKeys: requiredTexts(1, 128) },
   listResourceTags: { keyId, limit, marker },
+  getKeyLastUsage: { keyId },
+};
+
+export const rotationLimits: Limits<typeof RotationService> = {
   enableKeyRotation: { keyId, rotationPeriodInDays: optional(range(90, 2_560)) },
   disableKeyRotation: { keyId },
   getKeyRotationStatus: { keyId },
@@ -140,7 +144,7 @@ export const keyLimits: Limits<typeof KeyService> = {
     marker,
   },
   rotateKeyOnDemand: { keyId },
-  getKeyLastUsage: { keyId },
+  retireKeyVersion: { keyId, keyVersion: required(range(1, 2_147_483_647)) },
 };
 
 const importBytes = required(bytes(1, 6_144));

@@ -5,7 +5,7 @@ import { foreignAccountDenied } from '../access/access-denied.ts';
 import type { Authorizer, ProtectedKey } from '../access/authorizer.ts';
 import type { Call } from '../access/call.ts';
 import type { Clock } from '../clock.ts';
-import { AliasSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
+import { AliasSchema, type Key, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import type { KmsError } from '../errors.ts';
 import { KeyState } from '../gen/hmacd/v1/key_pb.ts';
 import type { ChangeFollower } from '../records/change-follower.ts';
@@ -31,8 +31,17 @@ export interface CachedKey extends ProtectedKey {
   /** When its imported material ends, in milliseconds since 1970; `undefined` for never. */
   readonly validTo: number | undefined;
   readonly algorithm: HmacAlgorithm;
-  /** `undefined` while it is to be imported. */
-  readonly material: KeyObject | undefined;
+  /** All that there is of its material, in the order of the versions; empty while it is to be imported. */
+  readonly versions: readonly CachedVersion[];
+  /** What makes MACs; `undefined` while there is none. */
+  readonly current: CachedVersion | undefined;
+}
+
+/** A version of a key's material. */
+export interface CachedVersion {
+  /** 0 of a key without versions. */
+  readonly version: number;
+  readonly material: KeyObject;
 }
 
 /** A key, and the alias by which it was named, if any. */
@@ -162,23 +171,30 @@ async function loadKey(
     readAliasNames(records, paths, paths.keyIdOf(path)),
   ]);
   if (entry === undefined) return undefined;
-  const { keySpec, keyState, deletionDate, material, imported } = entry.message;
+  const { keySpec, keyState, deletionDate, imported, currentVersion } = entry.message;
   const algorithm = algorithmOfKeySpec(keySpec);
   if (algorithm === undefined) throw new Error(`the record at ${path} is of a key spec that is not for HMACs`);
+  const versions = versionsOf(entry.message);
   return {
     ...policies.protect(entry.message, aliasNames),
     keyState,
     deletionDate,
     validTo: imported?.validTo && timestampMs(imported.validTo),
     algorithm,
-    material: material.length === 0 ? undefined : createSecretKey(material),
+    versions,
+    current: versions.find(({ version }) => version === currentVersion),
   };
+}
+
+function versionsOf({ material, versions }: Key): CachedVersion[] {
+  const all = material.length > 0 ? [{ version: 0, material }] : versions;
+  return all.map((each) => ({ version: each.version, material: createSecretKey(each.material) }));
 }
 
 /** A key whose imported material has ended. */
 function withoutMaterial(key: CachedKey): CachedKey {
   const keyState = key.keyState === KeyState.PENDING_DELETION ? key.keyState : KeyState.PENDING_IMPORT;
-  return { ...key, keyState, material: undefined };
+  return { ...key, keyState, versions: [], current: undefined };
 }
 
 function asItself(key: CachedKey): ResolvedKey {

@@ -9,13 +9,7 @@ import type { Clock } from '../clock.ts';
 import { KmsError } from '../errors.ts';
 import { type Key, KeySchema, PendingDeletionSchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import {
-  type DisableKeyRotationRequest,
-  type EnableKeyRotationRequest,
-  type GetKeyRotationStatusRequest,
-  IncludeKeyMaterial,
-  type ListKeyRotationsRequest,
   type ListResourceTagsRequest,
-  type RotateKeyOnDemandRequest,
   type TagResourceRequest,
   type UntagResourceRequest,
   type CancelKeyDeletionRequest,
@@ -48,12 +42,11 @@ import {
   withDescription,
   withEnabled,
   withScheduledDeletion,
-  requireUsable,
   tagged,
   untagged,
 } from './key.ts';
 import type { KeyPaths } from './key-paths.ts';
-import { type FoundKey, type KeyReader, requireOrigin } from './key-reader.ts';
+import type { KeyReader } from './key-reader.ts';
 import { isKeyId } from './key-reference.ts';
 import type { LastUsages } from './last-usages.ts';
 import { withTags } from './tags.ts';
@@ -112,7 +105,10 @@ export class KeyService {
     const policy = request.policy ?? '';
     const description = request.description ?? '';
     const origin = request.origin === Origin.EXTERNAL ? Origin.EXTERNAL : Origin.AWS_KMS;
-    const key = newKey({ keyId, algorithm, description, policy, tags, origin }, this.#clock.now());
+    const key = newKey(
+      { keyId, algorithm, description, policy, tags, origin, hasVersions: request.rotationEnabled },
+      this.#clock.now(),
+    );
     if (request.policy !== undefined) this.#requirePolicy(key, () => [], bypass, call);
     await this.#records.commit([createRecord(this.#paths.key(keyId), KeySchema, key)], 'adds');
     call.keyArn = keyArn(this.#deployment, keyId);
@@ -247,41 +243,6 @@ export class KeyService {
     };
   }
 
-  async enableKeyRotation(request: EnableKeyRotationRequest, call: Call): Promise<never> {
-    const key = await this.#keys.byId(request.keyId!, call);
-    requireOrigin(Origin.AWS_KMS, key);
-    throw notRotating(key);
-  }
-
-  async disableKeyRotation(request: DisableKeyRotationRequest, call: Call) {
-    const key = await this.#keys.byId(request.keyId!, call);
-    requireOrigin(Origin.AWS_KMS, key);
-    const { message, protection } = key;
-    requireUsable(message.keyState, protection.arn);
-    return {};
-  }
-
-  async getKeyRotationStatus(request: GetKeyRotationStatusRequest, call: Call) {
-    const { arn } = (await this.#keys.byId(request.keyId!, call)).protection;
-    return { keyId: arn, keyRotationEnabled: false };
-  }
-
-  async listKeyRotations(request: ListKeyRotationsRequest, call: Call) {
-    await this.#keys.byId(request.keyId!, call);
-    if (request.includeKeyMaterial !== IncludeKeyMaterial.UNSPECIFIED) {
-      throw new KmsError(
-        'ValidationException',
-        'Input parameter includeKeyMaterial can only be used with symmetric keys.',
-      );
-    }
-    if (request.marker !== undefined) throw new KmsError('InvalidMarkerException');
-    return { rotations: [], truncated: false };
-  }
-
-  async rotateKeyOnDemand(request: RotateKeyOnDemandRequest, call: Call): Promise<never> {
-    throw notRotating(await this.#keys.byId(request.keyId!, call));
-  }
-
   async getKeyLastUsage(request: GetKeyLastUsageRequest, call: Call) {
     const { message, protection } = await this.#keys.byId(request.keyId!, call);
     const { keyId, creationDate } = message;
@@ -365,6 +326,7 @@ function requireHmacKey(request: CreateKeyRequest): HmacAlgorithm {
     throw unsupported('Origin', 'AWS_KMS or EXTERNAL');
   }
   if (multiRegion) throw unsupported('MultiRegion', 'false');
+  if (request.rotationEnabled && origin === Origin.EXTERNAL) throw unsupported('Origin', 'AWS_KMS for versions');
   return algorithm;
 }
 
@@ -386,12 +348,6 @@ function usageMissing(): KmsError {
 
 function unsupported(member: string, supported: string): KmsError {
   return new KmsError('UnsupportedOperationException', `hmacd keeps HMAC keys: ${member} must be ${supported}.`);
-}
-
-/** What there is to say when a key is to rotate: of its state first, if that forbids anything. */
-function notRotating({ message, protection }: FoundKey): KmsError {
-  requireUsable(message.keyState, protection.arn);
-  return new KmsError('UnsupportedOperationException');
 }
 
 /** @throws KmsError NotFoundException when it is not the name of a key's policy */

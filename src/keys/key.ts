@@ -12,6 +12,7 @@ import {
 import { ExpirationModel } from '../gen/hmacd/v1/import_pb.ts';
 import { KeyManager, type KeyMetadataSchema, KeyState, KeyUsage, Origin, type Tag } from '../gen/hmacd/v1/key_pb.ts';
 import { algorithmOfKeySpec, type HmacAlgorithm } from './algorithms.ts';
+import { newVersion } from './key-versions.ts';
 import { withoutTags, withTags } from './tags.ts';
 
 // The states of a key, and how it comes from one to another: pure functions of a key and the time.
@@ -32,11 +33,14 @@ export function newKey(
     /** AWS_KMS, unless it is EXTERNAL. */
     origin?: Origin;
     material?: Uint8Array | undefined;
+    /** Whether it has versions; it is not EXTERNAL then. */
+    hasVersions?: boolean;
   },
   now: number,
 ): Key {
   const { origin = Origin.AWS_KMS, material = randomBytes(init.algorithm.length) } = init;
   const isExternal = origin === Origin.EXTERNAL;
+  const hasVersions = init.hasVersions === true;
   return create(KeySchema, {
     keyId: init.keyId,
     keySpec: init.algorithm.keySpec,
@@ -46,7 +50,8 @@ export function newKey(
     creationDate: timestampFromMs(now),
     policy: init.policy ?? '',
     tags: [...(init.tags ?? [])],
-    material: isExternal ? new Uint8Array() : material,
+    ...(!isExternal && !hasVersions && { material }),
+    ...(hasVersions && { versions: [newVersion(1, material, now)], currentVersion: 1 }),
   });
 }
 
@@ -144,7 +149,11 @@ export function withCancelledDeletion({ deletionDate, ...key }: Key, arn: string
   if (key.keyState !== KeyState.PENDING_DELETION) {
     throw new KmsError('KMSInvalidStateException', `${arn} is not pending deletion.`);
   }
-  return { ...key, keyState: key.material.length === 0 ? KeyState.PENDING_IMPORT : KeyState.DISABLED };
+  return { ...key, keyState: hasMaterial(key) ? KeyState.DISABLED : KeyState.PENDING_IMPORT };
+}
+
+function hasMaterial({ material, versions }: Key): boolean {
+  return material.length > 0 || versions.length > 0;
 }
 
 /** What callers may know of a key. */
@@ -166,7 +175,12 @@ export function describe(key: Key, deployment: Deployment): MessageInitShape<typ
     keySpec: key.keySpec,
     multiRegion: false,
     macAlgorithms: algorithm === undefined ? [] : [algorithm.macAlgorithm],
-    ...(key.origin === Origin.EXTERNAL && key.material.length > 0 && expirationOf(key)),
+    ...(key.origin === Origin.EXTERNAL && hasMaterial(key) && expirationOf(key)),
+    versions: key.versions.map(({ version, creationDate }) => ({
+      version,
+      current: version === key.currentVersion,
+      ...(creationDate !== undefined && { creationDate }),
+    })),
   };
 }
 

@@ -1,10 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { create } from '@bufbuild/protobuf';
 import { parse, YAMLParseError } from 'yaml';
+import { Policy } from '../access/policy.ts';
+import { KmsError } from '../errors.ts';
+import { Origin, type Tag, TagSchema } from '../gen/hmacd/v1/key_pb.ts';
 import { codeOf } from '../system-error.ts';
 import { isWritableAliasName } from './alias-name.ts';
 import { HMAC_ALGORITHMS, type HmacAlgorithm } from './algorithms.ts';
 import { isKeyId } from './key-reference.ts';
+import { readSeedGrants, type SeedGrant } from './seed-grant.ts';
+import { withTags } from './tags.ts';
 
 /** A key to have at start. It has a key ID or an alias, by which it is known. */
 export interface SeedKey {
@@ -16,19 +22,41 @@ export interface SeedKey {
   readonly aliases: readonly string[];
   /** As long as the key spec wants it; random when absent. */
   readonly material: Buffer | undefined;
+  /** AWS_KMS, unless its material is to be imported. */
+  readonly origin: Origin;
+  /** Whether it has versions. */
+  readonly hasVersions: boolean;
+  readonly tags: readonly Tag[];
+  /** In JSON; empty for the default one. */
+  readonly policy: string;
+  /** Those that it has when it is made. */
+  readonly grants: readonly SeedGrant[];
 }
 
-const MEMBERS = ['key_id', 'key_spec', 'description', 'aliases', 'material_base64', 'material_file'];
+const MEMBERS = [
+  'key_id',
+  'key_spec',
+  'description',
+  'aliases',
+  'material_base64',
+  'material_file',
+  'origin',
+  'rotation',
+  'tags',
+  'policy',
+  'grants',
+];
 
 /**
  * Reads a seed file: YAML, with paths relative to the file.
  *
+ * @param partition of the principals in key policies, such as `aws`
  * @throws Error with everything that is wrong in it; never with key material.
  */
-export function readSeedFile(path: string): SeedKey[] {
+export function readSeedFile(path: string, partition: string): SeedKey[] {
   const problems: string[] = [];
   const keys = listOfKeys(load(path), problems).map((entry, index) =>
-    readKey(entry, dirname(path), (problem) => problems.push(`keys[${index}]: ${problem}`)),
+    readKey(entry, dirname(path), partition, (problem) => problems.push(`keys[${index}]: ${problem}`)),
   );
   for (const name of repeated(keys.flatMap((key) => [key.keyId ?? [], key.aliases].flat()))) {
     problems.push(`${name} stands there twice`);
@@ -57,7 +85,12 @@ function listOfKeys(document: unknown, problems: string[]): Record<string, unkno
   return document['keys'];
 }
 
-function readKey(entry: Record<string, unknown>, folder: string, problem: (text: string) => void): SeedKey {
+function readKey(
+  entry: Record<string, unknown>,
+  folder: string,
+  partition: string,
+  problem: (text: string) => void,
+): SeedKey {
   // Named by what they are not: a slip of the hand can make key material part of a name.
   if (Object.keys(entry).some((member) => !MEMBERS.includes(member))) {
     problem(`it has a member that is none of ${MEMBERS.join(', ')}`);
@@ -75,8 +108,26 @@ function readKey(entry: Record<string, unknown>, folder: string, problem: (text:
   if (material !== undefined && algorithm !== undefined && material.length !== algorithm.length) {
     problem(`the material of a key of the spec ${keySpec} must be ${algorithm.length} bytes, not ${material.length}`);
   }
+  const origin = text(entry, 'origin', problem) ?? 'AWS_KMS';
+  if (origin !== 'AWS_KMS' && origin !== 'EXTERNAL') problem('origin must be AWS_KMS or EXTERNAL');
+  const rotation = text(entry, 'rotation', problem);
+  if (rotation !== undefined && rotation !== 'enabled') problem('rotation can only be enabled');
+  if (origin === 'EXTERNAL' && (material !== undefined || rotation !== undefined)) {
+    problem('a key of the origin EXTERNAL has neither material nor rotation here');
+  }
   // With a problem reported, nobody looks at the key.
-  return { keyId, algorithm: algorithm ?? HMAC_ALGORITHMS[0]!, description, aliases, material };
+  return {
+    keyId,
+    algorithm: algorithm ?? HMAC_ALGORITHMS[0]!,
+    description,
+    aliases,
+    material,
+    origin: origin === 'EXTERNAL' ? Origin.EXTERNAL : Origin.AWS_KMS,
+    hasVersions: rotation === 'enabled',
+    tags: readTags(entry['tags'], problem),
+    policy: readPolicy(entry['policy'], partition, problem),
+    grants: readSeedGrants(entry['grants'], problem),
+  };
 }
 
 function readAliases(value: unknown, problem: (text: string) => void): string[] {
@@ -90,6 +141,43 @@ function readAliases(value: unknown, problem: (text: string) => void): string[] 
     if (!isWritableAliasName(name)) problem(`aliases[${index}] cannot be the name of an alias`);
   });
   return value;
+}
+
+function readTags(value: unknown, problem: (text: string) => void): Tag[] {
+  if (value === undefined) return [];
+  if (!isObject(value) || !Object.values(value).every((each) => typeof each === 'string')) {
+    problem('tags must have texts as values');
+    return [];
+  }
+  const tags = Object.entries(value).map(([tagKey, tagValue]) =>
+    create(TagSchema, { tagKey, tagValue: tagValue as string }),
+  );
+  if (tags.some(({ tagKey, tagValue }) => tagKey === '' || tagKey!.length > 128 || tagValue!.length > 256)) {
+    problem('a tag has a key of 1 to 128 characters and a value of at most 256');
+  }
+  return attempt(() => withTags([], tags), problem) ?? [];
+}
+
+/** A key policy, which YAML writes as the JSON that it is. */
+function readPolicy(value: unknown, partition: string, problem: (text: string) => void): string {
+  if (value === undefined) return '';
+  const policy = JSON.stringify(value);
+  attempt(
+    () => Policy.ofKey(policy, partition),
+    (reason) => problem(`policy: ${reason}`),
+  );
+  return policy;
+}
+
+/** What something gives; what is wrong with it is told. */
+function attempt<T>(act: () => T, problem: (text: string) => void): T | undefined {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof KmsError)) throw error;
+    problem(error.message === '' ? 'it is none' : error.message);
+    return undefined;
+  }
 }
 
 function readMaterial(

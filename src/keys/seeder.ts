@@ -11,11 +11,16 @@ import { type KeyAliasesEntry, withAlias } from './key-aliases.ts';
 import type { KeyPaths } from './key-paths.ts';
 import type { KeyEntry } from './key-reader.ts';
 import type { SeedKey } from './seed-file.ts';
+import type { SeedGrant } from './seed-grant.ts';
+
+/** What a grant on a new key adds. */
+export type GrantAdditions = (keyId: string, grant: SeedGrant) => Promise<Change[]>;
 
 /**
  * Makes sure that the keys of a seed file, and their aliases, are there. Whatever exists is left as it is: a key that
  * was described anew or disabled, an alias that was moved to another key, a key that was destroyed.
  *
+ * @param grantAdditions what the grants of a new key add, in their order
  * @param onDamage told of a record that does not open; it costs its key, and not the others
  * @throws Error when a key exists with another spec or other material than the seed gives it; earlier ones of the seed
  *   are there by then.
@@ -25,11 +30,12 @@ export async function plantSeed(
   records: Records,
   paths: KeyPaths,
   clock: Clock,
+  grantAdditions: GrantAdditions,
   onDamage: (error: UnsealError) => void,
 ): Promise<void> {
   for (const key of seed) {
     try {
-      await records.untilUncontended(() => plantKey(key, records, paths, clock));
+      await records.untilUncontended(() => plantKey(key, records, paths, clock, grantAdditions));
     } catch (error) {
       if (!(error instanceof UnsealError)) throw error;
       onDamage(error);
@@ -37,7 +43,13 @@ export async function plantSeed(
   }
 }
 
-async function plantKey(seed: SeedKey, records: Records, paths: KeyPaths, clock: Clock): Promise<void> {
+async function plantKey(
+  seed: SeedKey,
+  records: Records,
+  paths: KeyPaths,
+  clock: Clock,
+  grantAdditions: GrantAdditions,
+): Promise<void> {
   const found = await records.getMany(seed.aliases.map((name) => [AliasSchema, paths.alias(name)] as const));
   const aliases = found.map(aliasIn);
   const keyId = seed.keyId ?? aliases[0]?.message.targetKeyId ?? randomUUID();
@@ -59,7 +71,8 @@ async function plantKey(seed: SeedKey, records: Records, paths: KeyPaths, clock:
   const known = seed.keyId === undefined && aliases[0] !== undefined ? [keepRecord(aliases[0])] : [];
   const marks = found.filter((alias) => alias?.message.deleted === true);
   const changes = newAliases(names, keyId, keyAliases, marks, paths, now);
-  await records.commit([keyChange, ...known, ...changes], 'adds');
+  const grants = key === undefined ? await Promise.all(seed.grants.map((grant) => grantAdditions(keyId, grant))) : [];
+  await records.commit([keyChange, ...known, ...changes, ...grants.flat()], 'adds');
 }
 
 function newAliases(
@@ -95,7 +108,13 @@ function requireAgreement(seed: SeedKey, { message: key }: KeyEntry): void {
       `the seed says that the key ${key.keyId} is of the spec ${seed.algorithm.keySpecName}, and it is not`,
     );
   }
-  if (seed.material !== undefined && !timingSafeEqual(key.material, seed.material)) {
+  const first = key.versions.length === 0 ? key.material : key.versions.find(({ version }) => version === 1)?.material;
+  // Of a key with versions, the first one may be retired.
+  if (seed.material !== undefined && first !== undefined && !sameMaterial(first, seed.material)) {
     throw new Error(`the seed gives the key ${key.keyId} other material than it has`);
   }
+}
+
+function sameMaterial(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && timingSafeEqual(one, other);
 }

@@ -28,17 +28,24 @@ export class MacService {
 
   generateMac(request: GenerateMacRequest, call: Call): GenerateMacResponse | Promise<GenerateMacResponse> {
     return this.#withKey(request, call, (key) => {
-      const mac = hmac(key.algorithm.hash, key.material!, request.message!);
+      const { version, material } = key.current!;
+      const mac = hmac(key.algorithm.hash, material, request.message!);
       if (request.dryRun) throw dryRunError(call);
       this.#usages.note(key.keyId, LastUsageOperation.GENERATE_MAC, call);
-      return { $typeName: 'hmacd.v1.GenerateMacResponse', mac, macAlgorithm: request.macAlgorithm, keyId: key.arn };
+      return {
+        $typeName: 'hmacd.v1.GenerateMacResponse',
+        mac,
+        macAlgorithm: request.macAlgorithm,
+        keyId: key.arn,
+        keyVersion: version,
+      };
     });
   }
 
   verifyMac(request: VerifyMacRequest, call: Call): VerifyMacResponse | Promise<VerifyMacResponse> {
     return this.#withKey(request, call, (key) => {
-      const mac = hmac(key.algorithm.hash, key.material!, request.message!);
-      if (!sameMac(mac, request.mac!)) throw new KmsError('KMSInvalidMacException');
+      const version = matchingVersion(key, request.message!, request.mac!);
+      if (version === undefined) throw new KmsError('KMSInvalidMacException');
       if (request.dryRun) throw dryRunError(call);
       this.#usages.note(key.keyId, LastUsageOperation.VERIFY_MAC, call);
       return {
@@ -46,6 +53,7 @@ export class MacService {
         keyId: key.arn,
         macValid: true,
         macAlgorithm: request.macAlgorithm,
+        keyVersion: version,
       };
     });
   }
@@ -74,4 +82,13 @@ export class MacService {
     };
     return attempt();
   }
+}
+
+/** The version of a key that made a MAC, if one did. How long it takes tells nothing but how many there are. */
+function matchingVersion({ algorithm, versions }: CachedKey, message: Uint8Array, mac: Uint8Array): number | undefined {
+  let matching: number | undefined;
+  for (const { version, material } of versions) {
+    if (sameMac(hmac(algorithm.hash, material, message), mac)) matching = version;
+  }
+  return matching;
 }

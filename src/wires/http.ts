@@ -1,6 +1,8 @@
+import { getOption } from '@bufbuild/protobuf';
 import { TlsIdentities } from '../access/tls-identity.ts';
 import type { Dispatcher } from '../calls/dispatcher.ts';
 import type { Operation } from '../calls/operation.ts';
+import { beyond_aws_rpc } from '../gen/hmacd/v1/options_pb.ts';
 import { AwsJsonHandler } from './aws-json.ts';
 import { ConnectHandler } from './connect.ts';
 import { HttpListener } from './http-listener.ts';
@@ -21,7 +23,8 @@ export class HttpWire implements Listener {
     tls: Tls | undefined,
   ) {
     const identities = new TlsIdentities();
-    const awsJson = new AwsJsonHandler([...operations, ...awsOperations], dispatcher, identities);
+    const known = operations.filter(({ method }) => !getOption(method, beyond_aws_rpc));
+    const awsJson = new AwsJsonHandler([...known, ...awsOperations], dispatcher, identities);
     const connect = new ConnectHandler(operations, dispatcher, identities, tls !== undefined);
     this.#listener = new HttpListener((request, response) => {
       if (!admits(request, response, access)) return;

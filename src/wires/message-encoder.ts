@@ -45,6 +45,12 @@ function fieldEncoder(field: DescField): FieldEncoder | undefined {
       if (valueOf(message) === true) writer.tag(number, WireType.Varint).bool(true);
     };
   }
+  if (field.scalar === ScalarType.INT32) {
+    return (message) => {
+      const value = valueOf(message) as number;
+      if (value !== 0) writer.tag(number, WireType.Varint).int32(value);
+    };
+  }
   if (field.scalar === ScalarType.STRING) {
     return (message) => {
       const value = valueOf(message) as string;

@@ -1,16 +1,25 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { type DescEnum, type DescField, type DescMessage, type DescMethod, ScalarType } from '@bufbuild/protobuf';
+import {
+  type DescEnum,
+  type DescField,
+  type DescMessage,
+  type DescMethod,
+  getOption,
+  ScalarType,
+} from '@bufbuild/protobuf';
 import { TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it } from 'vitest';
 import { awsNameOf } from '../../src/aws-name.ts';
 import { InapplicableService } from '../../src/gen/hmacd/aws/v1/inapplicable_pb.ts';
+import { beyond_aws_rpc } from '../../src/gen/hmacd/v1/options_pb.ts';
 import { AliasService } from '../../src/gen/hmacd/v1/alias_pb.ts';
 import { GrantService } from '../../src/gen/hmacd/v1/grant_pb.ts';
 import { ImportService } from '../../src/gen/hmacd/v1/import_pb.ts';
 import { KeyService } from '../../src/gen/hmacd/v1/key_pb.ts';
 import { MacService } from '../../src/gen/hmacd/v1/mac_pb.ts';
+import { RotationService } from '../../src/gen/hmacd/v1/rotation_pb.ts';
 import { awsFields, memberName } from '../../src/wires/aws-json-codec.ts';
 import { pythonEnvironment } from '../support/python-environment.ts';
 
@@ -48,9 +57,12 @@ function documented(): string[] {
   return [...table.matchAll(/^\| `(\w+(?:\.\w+)?)` \| .+ \|$/gm)].map(([, name]) => name!);
 }
 
-const services = [MacService, KeyService, ImportService, AliasService, GrantService];
+const services = [MacService, KeyService, RotationService, ImportService, AliasService, GrantService];
 const methods: ReadonlyMap<string, DescMethod> = new Map(
-  services.flatMap((service) => service.methods).map((method) => [method.name, method]),
+  services
+    .flatMap((service) => service.methods)
+    .filter((method) => !getOption(method, beyond_aws_rpc))
+    .map((method) => [method.name, method]),
 );
 
 /** What of the model the contract does not have, and what is of another type in it. */

@@ -128,6 +128,34 @@ describe('an answer', () => {
     const { body } = await service.send('ListGrants', { KeyId: keyId });
     expect(Object.keys((body['Grants'] as object[])[0]!)).not.toContain('ExpiresAt');
   });
+
+  it('has a key with versions as any other, which rotates', async () => {
+    await using service = await startAnonymous();
+    const { send } = service;
+    const { createKey } = service.running.clients.gRPC.keys;
+    const { keyMetadata } = await createKey({ keySpec: 2, keyUsage: 1, rotationEnabled: true });
+    const KeyId = keyMetadata!.keyId;
+    const plain = (
+      await send('CreateKey', { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC', RotationEnabled: true })
+    ).body['KeyMetadata'] as Record<string, unknown>;
+    expect((await send('RotateKeyOnDemand', { KeyId: plain['KeyId'] })).body).toEqual({
+      __type: 'UnsupportedOperationException',
+    });
+    const described = (await send('DescribeKey', { KeyId })).body['KeyMetadata'] as object;
+    expect(Object.keys(described).toSorted()).toEqual(Object.keys(plain).toSorted());
+    const mac = { KeyId, Message: 'aGVsbG8=', MacAlgorithm: 'HMAC_SHA_256' };
+    const { body: made } = await send('GenerateMac', mac);
+    expect(Object.keys(made).toSorted()).toEqual(['KeyId', 'Mac', 'MacAlgorithm']);
+    expect((await send('RotateKeyOnDemand', { KeyId })).body).toEqual({ KeyId: keyMetadata!.arn });
+    expect((await send('ListKeyRotations', { KeyId })).body).toEqual({
+      Rotations: [{ KeyId: keyMetadata!.arn, RotationDate: expect.any(Number), RotationType: 'ON_DEMAND' }],
+      Truncated: false,
+    });
+    const { body: verified } = await send('VerifyMac', { ...mac, Mac: made['Mac'] });
+    expect(verified).toEqual({ KeyId: keyMetadata!.arn, MacAlgorithm: 'HMAC_SHA_256', MacValid: true });
+    const retired = await send('RetireKeyVersion', { KeyId, KeyVersion: 1 });
+    expect([retired.status, retired.body]).toEqual([400, { __type: 'UnknownOperationException' }]);
+  });
 });
 
 describe('before an operation', () => {

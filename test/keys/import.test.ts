@@ -26,7 +26,7 @@ async function start(wire: (typeof WIRES)[number] = 'gRPC') {
   const clock = new FakeClock();
   const running = await startService({}, { clock });
   onTestFinished(() => running[Symbol.asyncDispose]());
-  const { imports, keys, mac } = running.clients[wire];
+  const { imports, keys, mac, rotation } = running.clients[wire];
   const external = async (keySpec: KeySpec = KeySpec.HMAC_256): Promise<string> => {
     const made = await keys.createKey({ keySpec, keyUsage: KeyUsage.GENERATE_VERIFY_MAC, origin: Origin.EXTERNAL });
     return made.keyMetadata!.keyId;
@@ -46,7 +46,7 @@ async function start(wire: (typeof WIRES)[number] = 'gRPC') {
   const message = Buffer.from('a message');
   const macOf = async (keyId: string, { macAlgorithm } = HMAC_256) =>
     Buffer.from((await mac.generateMac({ keyId, message, macAlgorithm })).mac);
-  return { clock, running, imports, keys, external, parameters, importMaterial, described, macOf, message };
+  return { clock, running, imports, keys, rotation, external, parameters, importMaterial, described, macOf, message };
 }
 
 describe.each(WIRES)('over %s, material', (wire) => {
@@ -276,15 +276,15 @@ describe('imported material', () => {
   });
 
   it('of an EXTERNAL key does not rotate', async () => {
-    const { keys, external, described } = await start();
+    const { rotation, external, described } = await start();
     const keyId = await external();
     const { arn } = await described(keyId);
     const notRotating = [
       'UnsupportedOperationException',
       `${arn} origin is EXTERNAL which is not valid for this operation.`,
     ];
-    expect(await refusal(keys.enableKeyRotation({ keyId }))).toEqual(notRotating);
-    expect(await refusal(keys.disableKeyRotation({ keyId }))).toEqual(notRotating);
-    expect((await refusal(keys.rotateKeyOnDemand({ keyId })))[0]).toBe('KMSInvalidStateException');
+    expect(await refusal(rotation.enableKeyRotation({ keyId }))).toEqual(notRotating);
+    expect(await refusal(rotation.disableKeyRotation({ keyId }))).toEqual(notRotating);
+    expect((await refusal(rotation.rotateKeyOnDemand({ keyId })))[0]).toBe('KMSInvalidStateException');
   });
 });

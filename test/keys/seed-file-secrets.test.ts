@@ -12,7 +12,7 @@ function errorOf(text: string): Error {
   const path = join(folder, 'seed.yaml');
   writeFileSync(path, text);
   try {
-    readSeedFile(path);
+    readSeedFile(path, 'aws');
   } catch (error) {
     return error as Error;
   }

@@ -22,7 +22,7 @@ const keyOf = (members: object): string => fileOf(JSON.stringify({ keys: [member
 /** The sentence that a seed file is refused with, without the file's name. */
 function problemsOf(path: string): string[] {
   try {
-    readSeedFile(path);
+    readSeedFile(path, 'aws');
   } catch (error) {
     return (error as Error).message.replace(`the seed file ${path} is wrong: `, '').split('; ');
   }
@@ -34,7 +34,7 @@ const SECRET = Buffer.from('0123456789abcdefghijklmnopqrstuv');
 const good = { key_spec: 'HMAC_256', aliases: ['alias/a'] };
 
 const OTHER_MEMBER =
-  'it has a member that is none of key_id, key_spec, description, aliases, material_base64, material_file';
+  'it has a member that is none of key_id, key_spec, description, aliases, material_base64, material_file, origin, rotation, tags, policy, grants';
 
 describe('a seed file', () => {
   it('says which keys to have', () => {
@@ -50,7 +50,7 @@ describe('a seed file', () => {
           aliases:
             - alias/other
         - { key_id: 00000000-0000-0000-0000-000000000000, key_spec: HMAC_224 }`);
-    expect(readSeedFile(path)).toMatchObject([
+    expect(readSeedFile(path, 'aws')).toMatchObject([
       {
         keyId: KEY_ID,
         algorithm: { keySpecName: 'HMAC_256' },
@@ -69,10 +69,10 @@ describe('a seed file', () => {
     ]);
   });
 
-  it('may have no keys', () => expect(readSeedFile(fileOf('keys: []'))).toEqual([]));
+  it('may have no keys', () => expect(readSeedFile(fileOf('keys: []'), 'aws')).toEqual([]));
 
   it('that comes with the program has the key alias/demo, of random material', () => {
-    expect(readSeedFile(DEMO_SEED_FILE)).toMatchObject([
+    expect(readSeedFile(DEMO_SEED_FILE, 'aws')).toMatchObject([
       { keyId: undefined, algorithm: { keySpecName: 'HMAC_256' }, aliases: ['alias/demo'], material: undefined },
     ]);
   });
@@ -90,6 +90,7 @@ describe('a seed file', () => {
     }
     const [key] = readSeedFile(
       keyOf({ ...good, key_spec, material_base64: Buffer.alloc(length, 7).toString('base64') }),
+      'aws',
     );
     expect(key!.material).toEqual(Buffer.alloc(length, 7));
   });
@@ -97,10 +98,10 @@ describe('a seed file', () => {
   it('names files of material from its own folder', () => {
     mkdirSync(join(folder, 'secrets'), { recursive: true });
     writeFileSync(join(folder, 'secrets', 'raw.key'), SECRET);
-    expect(readSeedFile(keyOf({ ...good, material_file: 'secrets/raw.key' }))[0]!.material).toEqual(SECRET);
-    expect(readSeedFile(keyOf({ ...good, material_file: join(folder, 'secrets/raw.key') }))[0]!.material).toEqual(
-      SECRET,
-    );
+    expect(readSeedFile(keyOf({ ...good, material_file: 'secrets/raw.key' }), 'aws')[0]!.material).toEqual(SECRET);
+    expect(
+      readSeedFile(keyOf({ ...good, material_file: join(folder, 'secrets/raw.key') }), 'aws')[0]!.material,
+    ).toEqual(SECRET);
     expect(problemsOf(keyOf({ ...good, material_file: 'raw.key' }))).toEqual([
       'keys[0]: material_file cannot be read: ENOENT',
     ]);
@@ -148,9 +149,46 @@ describe('a seed file', () => {
       { ...good, aliases: Array.from({ length: 51 }, (_, n) => `alias/${n}`) },
       ['a key has at most 50 aliases'],
     ],
+    ['another origin', { ...good, origin: 'AWS_CLOUDHSM' }, ['origin must be AWS_KMS or EXTERNAL']],
+    [
+      'material that is to be imported',
+      { ...good, origin: 'EXTERNAL', material_base64: SECRET.toString('base64') },
+      ['a key of the origin EXTERNAL has neither material nor rotation here'],
+    ],
+    ['another rotation', { ...good, rotation: 'disabled' }, ['rotation can only be enabled']],
+    ['tags that are a list', { ...good, tags: ['a'] }, ['tags must have texts as values']],
+    ['a tag that is a number', { ...good, tags: { a: 1 } }, ['tags must have texts as values']],
+    ['a tag of AWS', { ...good, tags: { 'aws:a': '' } }, ['Tags beginning with aws: are reserved']],
+    [
+      'too long a tag',
+      { ...good, tags: { a: 'v'.repeat(257) } },
+      ['a tag has a key of 1 to 128 characters and a value of at most 256'],
+    ],
+    ['one grant', { ...good, grants: {} }, ['grants must be a list']],
+    [
+      'a grant to nobody',
+      { ...good, grants: [{ operations: ['GenerateMac'] }] },
+      ['grants[0]: it must have a grantee_principal'],
+    ],
+    [
+      'a grant of what is no operation',
+      { ...good, grants: [{ grantee_principal: 'arn:aws:iam::000000000000:role/a', operations: ['Generate'] }] },
+      ["grants[0]: operations must be a list of AWS's names of grant operations"],
+    ],
+    [
+      'a grant with another member',
+      { ...good, grants: [{ grantee_principal: 'a', operations: ['GenerateMac'], key_id: 'a' }] },
+      ['grants[0]: it has a member that is none of name, grantee_principal, retiring_principal, operations'],
+    ],
   ])('with a key that has %s is refused', (_, members, problems) => {
     expect(problemsOf(keyOf(members))).toEqual(problems.map((problem) => `keys[0]: ${problem}`));
   });
+
+  it.each(['x', {}, { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: 'kms:*', Resource: '*' }] }])(
+    'with the policy %j is refused',
+    (policy) =>
+      expect(problemsOf(keyOf({ ...good, policy }))).toEqual([expect.stringMatching(/^keys\[0\]: policy: ./)]),
+  );
 
   it('with a key or an alias that stands there twice is refused', () => {
     const keys = [
@@ -178,8 +216,10 @@ describe('a seed file', () => {
 
   it('that is not there, or no YAML, is refused with the reason', () => {
     const missing = join(folder, 'missing.yaml');
-    expect(() => readSeedFile(missing)).toThrow(new Error(`the seed file ${missing} cannot be read: ENOENT`));
+    expect(() => readSeedFile(missing, 'aws')).toThrow(new Error(`the seed file ${missing} cannot be read: ENOENT`));
     const broken = fileOf('keys: [');
-    expect(() => readSeedFile(broken)).toThrow(new Error(`the seed file ${broken} cannot be read: it is not YAML`));
+    expect(() => readSeedFile(broken, 'aws')).toThrow(
+      new Error(`the seed file ${broken} cannot be read: it is not YAML`),
+    );
   });
 });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { DEMO_SEED_FILE } from '../../src/config.ts';
+import { KeyState, Origin } from '../../src/gen/hmacd/v1/key_pb.ts';
 import { ControlledStore } from '../records/controlled-store.ts';
 import { FakeClock, type RunningService, startService } from '../support/running-service.ts';
 import { ARN, DAY, deletionOf, macRequest, makeKey, openSealerWithDamage, paths, storedKey } from './fixture.ts';
@@ -42,9 +43,9 @@ class Garden implements AsyncDisposable {
     return await act(running);
   }
 
-  /** Everything that is stored, as it is. */
+  /** Everything that is stored, as it is, but when keys were last used. */
   async content(): Promise<unknown> {
-    return await this.store.everything();
+    return (await this.store.everything()).filter(({ path }) => !path.endsWith('/last-usage'));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -85,6 +86,52 @@ describe('a seed', () => {
     await garden.inService([key], nothing);
     await garden.inService([{ ...key, description: 'described anew in the seed' }], nothing);
     expect(await garden.content()).toEqual(planted);
+  });
+
+  it('is planted with origin, versions, tags, policy and grants, once', async () => {
+    await using garden = new Garden();
+    const policy = {
+      Version: '2012-10-17',
+      Statement: [{ Effect: 'Allow', Principal: '*', Action: 'kms:*', Resource: '*' }],
+    };
+    const grantee = 'arn:aws:iam::000000000000:role/orders';
+    const grants = [
+      { name: 'orders', grantee_principal: grantee, retiring_principal: grantee, operations: ['GenerateMac'] },
+      { grantee_principal: grantee, operations: ['VerifyMac', 'DescribeKey'] },
+    ];
+    const rich = { ...known, rotation: 'enabled', tags: { team: 'shop', a: '' }, policy, grants };
+    const external = { key_spec: 'HMAC_512', aliases: ['alias/external'], origin: 'EXTERNAL' };
+    await garden.inService([rich, external], async ({ clients }) => {
+      const { keys, grants: granted, rotation } = clients.gRPC;
+      const keyId = KEY_ID;
+      const { keyMetadata } = await keys.describeKey({ keyId: 'alias/external' });
+      expect(keyMetadata).toMatchObject({ origin: Origin.EXTERNAL, keyState: KeyState.PENDING_IMPORT });
+      const { tags } = await keys.listResourceTags({ keyId });
+      expect(tags.map(({ tagKey, tagValue }) => [tagKey, tagValue])).toEqual([
+        ['a', ''],
+        ['team', 'shop'],
+      ]);
+      expect(JSON.parse((await keys.getKeyPolicy({ keyId })).policy)).toEqual(policy);
+      const listed = (await granted.listGrants({ keyId })).grants;
+      expect(listed.map(({ name }) => name).toSorted()).toEqual(['', 'orders']);
+      expect((await granted.listRetirableGrants({ retiringPrincipal: grantee })).grants).toHaveLength(1);
+      await granted.revokeGrant({ keyId, grantId: listed[0]!.grantId });
+      expect((await rotation.rotateKeyOnDemand({ keyId })).keyVersion).toBe(2);
+    });
+    const before = await garden.content();
+    await garden.inService([rich, external], async ({ clients }) => {
+      expect((await clients.gRPC.grants.listGrants({ keyId: KEY_ID })).grants).toHaveLength(1);
+    });
+    expect(await garden.content()).toEqual(before);
+  });
+
+  it('with a grant that CreateGrant would refuse stops the start', async () => {
+    await using garden = new Garden();
+    const grant = { grantee_principal: 'nobody', operations: ['GenerateMac'] };
+    await expect(garden.plant({ ...known, grants: [grant] })).rejects.toThrow(
+      'the seed cannot grant anything to nobody: ARN is not valid: nobody',
+    );
+    expect(await storedKey(garden.store, KEY_ID)).toBeUndefined();
   });
 
   it('gives a key that it knows the aliases that it has not', async () => {

@@ -12,11 +12,11 @@ const refusal = async (call: Promise<unknown>): Promise<[string | undefined, str
 /** A key, and how it is tagged. */
 async function start(wire: (typeof WIRES)[number] = 'gRPC') {
   const world = await World.start();
-  const { keys } = world.over(wire, 'admin');
+  const { keys, rotation } = world.over(wire, 'admin');
   const { keyId } = world;
   const listed = async () =>
     (await keys.listResourceTags({ keyId })).tags.map(({ tagKey, tagValue }) => [tagKey, tagValue]);
-  return { world, keys, keyId, listed };
+  return { world, keys, rotation, keyId, listed };
 }
 
 describe.each(WIRES)('over %s, tags', (wire) => {
@@ -129,26 +129,26 @@ describe('tags', () => {
 
 describe.each(WIRES)('over %s, the rotation of an HMAC key', (wire) => {
   it('is never enabled, and is said so in the words of AWS', async () => {
-    const { world, keys, keyId } = await start(wire);
+    const { world, keys, rotation, keyId } = await start(wire);
     const unsupported = ['UnsupportedOperationException', ''];
-    expect(await refusal(keys.enableKeyRotation({ keyId }))).toEqual(unsupported);
-    expect(await refusal(keys.rotateKeyOnDemand({ keyId }))).toEqual(unsupported);
-    await keys.disableKeyRotation({ keyId });
+    expect(await refusal(rotation.enableKeyRotation({ keyId }))).toEqual(unsupported);
+    expect(await refusal(rotation.rotateKeyOnDemand({ keyId }))).toEqual(unsupported);
+    await rotation.disableKeyRotation({ keyId });
     const { arn } = world;
-    expect(await keys.getKeyRotationStatus({ keyId })).toMatchObject({ keyId: arn, keyRotationEnabled: false });
-    expect(await keys.listKeyRotations({ keyId })).toMatchObject({ rotations: [], truncated: false });
-    expect(await refusal(keys.listKeyRotations({ keyId, includeKeyMaterial: 1 }))).toEqual([
+    expect(await rotation.getKeyRotationStatus({ keyId })).toMatchObject({ keyId: arn, keyRotationEnabled: false });
+    expect(await rotation.listKeyRotations({ keyId })).toMatchObject({ rotations: [], truncated: false });
+    expect(await refusal(rotation.listKeyRotations({ keyId, includeKeyMaterial: 1 }))).toEqual([
       'ValidationException',
       'Input parameter includeKeyMaterial can only be used with symmetric keys.',
     ]);
-    expect(await refusal(keys.listKeyRotations({ keyId, marker: 'x' }))).toEqual(['InvalidMarkerException', '']);
-    expect((await refusal(keys.enableKeyRotation({ keyId, rotationPeriodInDays: 89 })))[1]).toContain(
+    expect(await refusal(rotation.listKeyRotations({ keyId, marker: 'x' }))).toEqual(['InvalidMarkerException', '']);
+    expect((await refusal(rotation.enableKeyRotation({ keyId, rotationPeriodInDays: 89 })))[1]).toContain(
       "Value '89' at 'rotationPeriodInDays' failed to satisfy constraint: Member must have value greater than or equal to 90",
     );
     const changes = [
-      () => keys.enableKeyRotation({ keyId }),
-      () => keys.disableKeyRotation({ keyId }),
-      () => keys.rotateKeyOnDemand({ keyId }),
+      () => rotation.enableKeyRotation({ keyId }),
+      () => rotation.disableKeyRotation({ keyId }),
+      () => rotation.rotateKeyOnDemand({ keyId }),
     ];
     await keys.disableKey({ keyId });
     for (const change of changes) expect(await refusal(change())).toEqual(['DisabledException', `${arn} is disabled.`]);
@@ -156,6 +156,6 @@ describe.each(WIRES)('over %s, the rotation of an HMAC key', (wire) => {
     for (const change of changes) {
       expect(await refusal(change())).toEqual(['KMSInvalidStateException', `${arn} is pending deletion.`]);
     }
-    expect((await keys.getKeyRotationStatus({ keyId })).keyRotationEnabled).toBe(false);
+    expect((await rotation.getKeyRotationStatus({ keyId })).keyRotationEnabled).toBe(false);
   });
 });

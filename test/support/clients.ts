@@ -6,6 +6,7 @@ import { GrantService } from '../../src/gen/hmacd/v1/grant_pb.ts';
 import { ImportService } from '../../src/gen/hmacd/v1/import_pb.ts';
 import { KeyService } from '../../src/gen/hmacd/v1/key_pb.ts';
 import { MacService } from '../../src/gen/hmacd/v1/mac_pb.ts';
+import { RotationService } from '../../src/gen/hmacd/v1/rotation_pb.ts';
 import { createGrpcJsTransport } from './grpc-js-transport.ts';
 
 /** The ways to call a service, as a test names them. */
@@ -19,6 +20,7 @@ export interface Clients {
   readonly aliases: Client<typeof AliasService>;
   readonly grants: Client<typeof GrantService>;
   readonly imports: Client<typeof ImportService>;
+  readonly rotation: Client<typeof RotationService>;
 }
 
 /**
@@ -53,6 +55,7 @@ function clientsOver(wire: Transport, token: string | undefined): Clients {
     aliases: createClient(AliasService, transport),
     grants: createClient(GrantService, transport),
     imports: createClient(ImportService, transport),
+    rotation: createClient(RotationService, transport),
   };
 }
 

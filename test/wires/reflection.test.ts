@@ -101,6 +101,7 @@ describe.each(VERSIONS)('reflection %s', (version) => {
       'hmacd.v1.ImportService',
       'hmacd.v1.KeyService',
       'hmacd.v1.MacService',
+      'hmacd.v1.RotationService',
     ]);
   });
 

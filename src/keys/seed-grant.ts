@@ -1,0 +1,51 @@
+import { awsNameOf } from '../aws-name.ts';
+import { type GrantOperation, GrantOperationSchema } from '../gen/hmacd/v1/grant_pb.ts';
+
+/** A grant that a key of a seed file has from the start. */
+export interface SeedGrant {
+  /** Empty for none. */
+  readonly name: string;
+  readonly granteePrincipal: string;
+  /** Empty for nobody. */
+  readonly retiringPrincipal: string;
+  readonly operations: readonly GrantOperation[];
+}
+
+const MEMBERS = ['name', 'grantee_principal', 'retiring_principal', 'operations'];
+
+/** Reads the grants of a key of a seed file. */
+export function readSeedGrants(value: unknown, problem: (text: string) => void): SeedGrant[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value)) {
+    problem('grants must be a list');
+    return [];
+  }
+  return value.map((entry: unknown, index) => readGrant(entry, (text) => problem(`grants[${index}]: ${text}`)));
+}
+
+function readGrant(entry: unknown, problem: (text: string) => void): SeedGrant {
+  const members = typeof entry === 'object' && entry !== null ? (entry as Record<string, unknown>) : {};
+  if (Object.keys(members).some((member) => !MEMBERS.includes(member))) {
+    problem(`it has a member that is none of ${MEMBERS.join(', ')}`);
+  }
+  const text = (member: string): string => {
+    const value = members[member] ?? '';
+    if (typeof value === 'string') return value;
+    problem(`${member} must be a text`);
+    return '';
+  };
+  const granteePrincipal = text('grantee_principal');
+  if (granteePrincipal === '') problem('it must have a grantee_principal');
+  const { operations = [] } = members;
+  const names: unknown[] = Array.isArray(operations) ? operations : [];
+  const known = names.map((name) => GrantOperationSchema.values.find((each) => awsNameOf(each) === name)?.number);
+  if (known.length === 0 || known.some((operation) => operation === undefined || operation === 0)) {
+    problem("operations must be a list of AWS's names of grant operations");
+  }
+  return {
+    name: text('name'),
+    granteePrincipal,
+    retiringPrincipal: text('retiring_principal'),
+    operations: known.filter((operation) => operation !== undefined) as GrantOperation[],
+  };
+}
