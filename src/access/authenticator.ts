@@ -9,7 +9,8 @@ import { JwtVerifier, looksLikeJwt } from './jwt.ts';
 import type { LivePrincipals } from './live-principals.ts';
 import { type Principal, principalOf } from './principal.ts';
 import type { Principals } from './principals.ts';
-import { isSigned, SignatureVerifier, type SignedRequest } from './signature-verifier.ts';
+import type { SignedRequest } from './canonical-request.ts';
+import { isSigned, SignatureVerifier } from './signature-verifier.ts';
 
 /** How many bearer tokens are remembered that were shown before. */
 const KNOWN = 10_000;

@@ -3,24 +3,9 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
 import { KmsError, shortened } from '../errors.ts';
 import { unrecognizedClient } from './bearer.ts';
+import { canonicalRequest, cutAt, type Headers, type SignedRequest, trimmed } from './canonical-request.ts';
 import type { Principal } from './principal.ts';
 import type { AccessKey, Principals } from './principals.ts';
-
-/** Headers by their names in lower case. */
-interface Headers {
-  readonly authorization?: string | undefined;
-  readonly [name: string]: string | string[] | undefined;
-}
-
-/** A request as its signature sees it. */
-export interface SignedRequest {
-  /** In capitals. */
-  readonly method: string;
-  /** Path and query, as they were sent. */
-  readonly target: string;
-  readonly headers: Headers;
-  readonly body: Uint8Array;
-}
 
 const WRONG =
   'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.';
@@ -31,8 +16,9 @@ const SIGNATURE = 'Signature=';
 /** By how much the clock of a caller may be off, in minutes. */
 const TOLERANCE = 5;
 
-/** How many ways to sign are remembered that came before. */
+/** How many ways to sign are remembered that came before, and the longest header that is, in characters. */
 const KNOWN = 1_000;
+const LONGEST_KNOWN = 1_024;
 
 /** What follows from an `authorization` header but for the signature itself. Of one program, it is the same for a day. */
 interface Signing {
@@ -40,7 +26,7 @@ interface Signing {
   /** Empty where it is missing, as are the signed headers. */
   readonly credential: string;
   readonly signedHeaders: string;
-  /** Of the credential, slashes in between. */
+  /** How many elements the credential has. */
   readonly elements: number;
   readonly keyId: string;
   readonly day: string;
@@ -52,6 +38,9 @@ interface Signing {
   readonly names: readonly string[] | undefined;
 }
 
+/** What followed from `authorization` headers, by the headers without their signature. */
+export type KnownSignings = LRUCache<string, Signing>;
+
 /** Whether an `authorization` header, or a query, is of a signature of AWS. */
 export function isSigned({ headers, target }: SignedRequest): boolean {
   return headers.authorization?.startsWith('AWS4-') === true || target.includes('X-Amz-Algorithm=');
@@ -61,13 +50,16 @@ export function isSigned({ headers, target }: SignedRequest): boolean {
 export class SignatureVerifier {
   readonly #region: string;
   readonly #clock: Clock;
-  /** By the headers without the signature; only of requests whose signature was right. */
-  readonly #known = new LRUCache<string, Signing>({ max: KNOWN });
+  readonly #known: KnownSignings;
 
-  /** @param region such as `us-east-1` */
-  constructor(region: string, clock: Clock) {
+  /**
+   * @param region such as `us-east-1`
+   * @param known what came before, of requests whose signature was right
+   */
+  constructor(region: string, clock: Clock, known: KnownSignings = new LRUCache({ max: KNOWN })) {
     this.#region = region;
     this.#clock = clock;
+    this.#known = known;
   }
 
   /**
@@ -97,7 +89,7 @@ export class SignatureVerifier {
     const text = `${ALGORITHM}\n${date}\n${signing.scope}\n${hash('sha256', canonical)}`;
     const expected = createHmac('sha256', signingKey(accessKey, signing.scope)).update(text).digest();
     if (!isSame(expected, signature)) throw invalid(WRONG, 'the signature is not that of the access key');
-    if (known === undefined) this.#known.set(header, signing);
+    if (known === undefined && header.length <= LONGEST_KNOWN) this.#known.set(header, signing);
     return accessKey.principal;
   }
 
@@ -142,7 +134,7 @@ function authorizationOf({ headers: { authorization }, target }: SignedRequest):
 function withoutSignature(authorization: string): [header: string, signature: string] {
   const [before, after] = cutAt(authorization, SIGNATURE);
   const [signature] = cutAt(after, ',');
-  return [before + SIGNATURE + after.slice(signature.length), signature];
+  return [before + SIGNATURE + after.slice(signature.length), trimmed(signature)];
 }
 
 /** The parameters of the header by their names; none where one is there twice, or is no parameter of it. */
@@ -253,60 +245,6 @@ function requireSigned(names: readonly string[] | undefined, headers: Headers): 
 
 const SAYING = ['host', 'x-amz-target', 'x-amz-date', 'x-amz-security-token'];
 
-function canonicalRequest(
-  { method, target, headers, body }: SignedRequest,
-  names: readonly string[],
-  signedHeaders: string,
-): string {
-  const [path, query] = cutAt(target, '?');
-  let lines = `${method}\n${path}\n${canonicalQuery(query)}\n`;
-  for (const name of names) lines += `${name}:${canonicalValue(valueOf(headers, name))}\n`;
-  return `${lines}\n${signedHeaders}\n${hash('sha256', body)}`;
-}
-
-function valueOf(headers: Headers, name: string): string {
-  // HTTP/2 has no host, but what stands for it.
-  const value = Object.hasOwn(headers, name) ? headers[name] : name === 'host' ? headers[':authority'] : undefined;
-  return Array.isArray(value) ? value.join(',') : (value ?? '');
-}
-
-function canonicalValue(value: string): string {
-  return trimmed(value).replace(/ {2,}/g, ' ');
-}
-
-/** Without the white space of HTTP at its ends, which is less than JavaScript's. */
-function trimmed(text: string): string {
-  let [start, end] = [0, text.length];
-  while (start < end && isWhiteSpace(text.charCodeAt(start))) start++;
-  while (end > start && isWhiteSpace(text.charCodeAt(end - 1))) end--;
-  return text.slice(start, end);
-}
-
-function isWhiteSpace(unit: number): boolean {
-  return unit === 0x20 || unit === 0x09;
-}
-
-function canonicalQuery(query: string): string {
-  if (query === '') return '';
-  const parameters = [...new URLSearchParams(query)].map((pair) => pair.map(encoded) as [name: string, value: string]);
-  return parameters
-    .toSorted(([name, value], [other, otherValue]) => compare(name, other) || compare(value, otherValue))
-    .map((pair) => pair.join('='))
-    .join('&');
-}
-
-function compare(one: string, other: string): number {
-  return one === other ? 0 : one < other ? -1 : 1;
-}
-
-/** As RFC 3986 has it: all but unreserved characters. */
-function encoded(text: string): string {
-  return encodeURIComponent(text).replace(
-    /[!'()*]/g,
-    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
-  );
-}
-
 /** What the signatures of a day are made with; the last ones are remembered, as long as their access key is. */
 const signingKeys = new WeakMap<KeyObject, { readonly scope: string; readonly key: KeyObject }>();
 
@@ -335,10 +273,4 @@ function invalid(message: string, remark: string): KmsError {
 function remarked(error: KmsError, remark: string): KmsError {
   error.remark = remark;
   return error;
-}
-
-/** A text before and after the first occurrence of a separator. */
-function cutAt(text: string, separator: string): [before: string, after: string] {
-  const at = text.indexOf(separator);
-  return at === -1 ? [text, ''] : [text.slice(0, at), text.slice(at + separator.length)];
 }

@@ -44,6 +44,8 @@ export class LineWriter {
   #waiting = 0;
   #writing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** Whether lines have waited long enough that came during a write. */
+  #isDue = false;
   /** Whether the destination did not take all of it the last time; a pipe with a slow reader is no outage. */
   #refusing = false;
   #outage = false;
@@ -101,9 +103,12 @@ export class LineWriter {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#closing) return; // The end writes everything itself.
+    // What is due during a write is written after it.
+    this.#isDue = this.#writing !== undefined;
     this.#writing ??= this.#writeWaiting().finally(() => {
       this.#writing = undefined;
-      if (this.#waiting >= ENOUGH && !this.#refusing) this.#flush();
+      const isDue = this.#isDue || this.#waiting >= ENOUGH;
+      if (this.#waiting > 0 && isDue && !this.#refusing) this.#flush();
       else if (this.#waiting > 0) this.#flushSoon();
     });
   }

@@ -199,7 +199,7 @@ export class GrantService {
       await this.#records.commit([keepRecord(key), ...(await this.#grants.removals(grant))], 'takes away');
       return key.message.keyId;
     });
-    // Not before: whoever comes first with these has not taken the grant back.
+    // Apart: a conflict here must not look for the grant again.
     await this.#records.untilUncontended(() => this.#grants.removeTokens(keyId, grantId));
   }
 

@@ -13,7 +13,7 @@ import {
   unexpectedList,
 } from './aws-json-codec.ts';
 import { HttpEvidence } from './http-evidence.ts';
-import { type HttpRequest, type HttpResponse, respond } from './http-listener.ts';
+import { type HttpRequest, type HttpResponse, respond, whenAllIsRead } from './http-listener.ts';
 
 /** The longest request, in bytes: more than the longest that is within its limits. */
 const MAX_REQUEST = 256 * 1_024;
@@ -92,7 +92,8 @@ export class AwsJsonHandler {
     });
     request.on('end', () => {
       if (received > MAX_REQUEST || (length !== 'chunked' && received !== length)) return;
-      this.#answer(request, response, sourceAddress, chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
+      const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+      whenAllIsRead(() => this.#answer(request, response, sourceAddress, body));
     });
     // The client went away before it had asked.
     request.on('error', () => response.destroy());
@@ -182,7 +183,6 @@ function send(response: HttpResponse, { status, requestId, body }: Reply): void 
       expires: '0',
       pragma: 'no-cache',
       'content-type': CONTENT_TYPE,
-      'content-length': Buffer.byteLength(body),
     },
     body,
   );

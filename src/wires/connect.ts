@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import type { Message } from '@bufbuild/protobuf';
 import {
   ConnectError,
@@ -14,7 +13,7 @@ import type { TlsIdentities } from '../access/tls-identity.ts';
 import { type Arrival, CallFailure, type Codec, type Dispatcher } from '../calls/dispatcher.ts';
 import { type Operation, toMessage } from '../calls/operation.ts';
 import { HttpEvidence } from './http-evidence.ts';
-import { type HttpRequest, type HttpResponse, respond } from './http-listener.ts';
+import { type HttpRequest, type HttpResponse, respond, whenAllIsRead } from './http-listener.ts';
 import { statusOf } from './statuses.ts';
 import { type Withheld, withholdBody } from './withheld-body.ts';
 
@@ -111,9 +110,8 @@ async function serve(
   const contextValues = createContextValues().set(exchangeKey, exchange);
   const universal = universalRequestFromNodeRequest(request, response, undefined, contextValues);
   exchange.withheld = await withholdBody(universal, MAX_REQUEST);
-  const answer = await handler(exchange.withheld.request);
-  await setImmediate(); // As `respond` does.
-  await universalResponseToNodeResponse(answer, response);
+  await new Promise<void>(whenAllIsRead);
+  await universalResponseToNodeResponse(await handler(exchange.withheld.request), response);
 }
 
 function wireOf(contentType: string): Wire {

@@ -1,6 +1,6 @@
 import { TLSSocket } from 'node:tls';
 import type { Evidence } from '../access/authenticator.ts';
-import type { SignedRequest } from '../access/signature-verifier.ts';
+import type { SignedRequest } from '../access/canonical-request.ts';
 import type { TlsIdentities } from '../access/tls-identity.ts';
 import type { HttpRequest } from './http-listener.ts';
 

@@ -27,18 +27,34 @@ const STREAM_TIMEOUT = 6 * 60_000;
 /** How long nothing may happen on a connection of HTTP/2, in milliseconds. */
 const IDLE_TIMEOUT = 30 * 60_000;
 
+/** How many requests wait at most until others are read. */
+const MOST_WAITING = 256;
+let waiting = 0;
+
 /**
- * Sends a whole response, once all that has arrived by now is read: while one response is written the next request would
- * arrive, alone, and each would cost a turn of the event loop.
+ * Serves a request when all that has arrived by now is read. Served at once, each would let the next one arrive alone, and
+ * cost a turn of the event loop. When many wait already it does not wait: what a connection sends without reading answers
+ * has to be held up by them.
  */
+export function whenAllIsRead(serve: () => void): void {
+  if (waiting >= MOST_WAITING) return serve();
+  waiting++;
+  setImmediate(() => {
+    waiting--;
+    serve();
+  });
+}
+
+/** Sends a whole response. */
 export function respond(
   response: HttpResponse,
   status: number,
-  headers: Readonly<Record<string, string | number>>,
+  headers: Readonly<Record<string, string>>,
   body = '',
 ): void {
-  // Both versions have these methods, with signatures that have nothing in common.
-  setImmediate(() => (response as ServerResponse).writeHead(status, headers).end(body));
+  const length = status === 204 ? {} : { 'content-length': Buffer.byteLength(body) };
+  // Both versions of HTTP have these methods, with signatures that have nothing in common.
+  (response as ServerResponse).writeHead(status, { ...headers, ...length }).end(body);
 }
 
 /** A listener for HTTP/1.1, and with TLS for HTTP/2 too. */

@@ -23,6 +23,7 @@ describe('the admin listener', () => {
       running.service.setServing(serving);
       const response = await fetch(`http://127.0.0.1:${running.adminPort}/livez`);
       expect([response.status, await response.text()]).toEqual([200, 'live\n']);
+      expect(response.headers.get('content-length')).toBe('5');
     }
   });
 
