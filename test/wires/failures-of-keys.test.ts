@@ -113,8 +113,8 @@ const CALLS: readonly FailingCall[] = [
     failure: () => unsupported('KeySpec must be HMAC_224, HMAC_256, HMAC_384 or HMAC_512.'),
   },
   {
-    what: 'UnsupportedOperationException: CreateKey for material from elsewhere',
-    call: ({ keys: service }) => service.createKey({ keySpec, keyUsage, origin: Origin.EXTERNAL }),
+    what: 'UnsupportedOperationException: CreateKey in a custom key store',
+    call: ({ keys: service }) => service.createKey({ keySpec, keyUsage, origin: Origin.AWS_CLOUDHSM }),
     failure: () => unsupported('Origin must be AWS_KMS.'),
   },
   {
