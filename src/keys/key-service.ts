@@ -122,10 +122,10 @@ export class KeyService {
     const limit = request.limit ?? 100;
     const after = this.#paths.key(nameOfMarker(request.marker, isKeyId));
     const [found, ended] = await Promise.all([
-      this.#records.listPaths(this.#paths.keys, after, limit + 1),
+      this.#records.pathsOf(this.#paths.keys, after, limit + 1),
       this.#keys.ended(),
     ]);
-    const keyIds = found.map(({ path }) => path.slice(this.#paths.keys.length));
+    const keyIds = found.map((path) => this.#paths.keyIdOf(path));
     const { page, truncated } = pageOf(keyIds, limit);
     const listed = page.filter((keyId) => !ended.has(keyId));
     return {
