@@ -7,6 +7,7 @@ import { Dispatcher } from './calls/dispatcher.ts';
 import { aliasLimits, grantLimits, inapplicableLimits, keyLimits, macLimits } from './calls/limits.ts';
 import { Metrics } from './calls/metrics.ts';
 import { alikeOperationsOf, operationsOf } from './calls/operation.ts';
+import { Throttle } from './calls/throttle.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import * as inapplicable from './gen/hmacd/aws/v1/inapplicable_pb.ts';
@@ -182,21 +183,22 @@ export async function build(
     metrics,
     log,
     clock,
+    config.requestRates.length === 0 ? undefined : new Throttle(config.requestRates, clock),
   );
   const reader = new KeyReader(records, authorizer, policies, deployment, paths, clock);
-  const grantRecords = new GrantRecords(records, grantPaths, config.grantDelay, clock);
+  const grantRecords = new GrantRecords(records, grantPaths, config.grantDelay, clock, config.quotas.grantsPerKey);
   const operations = [
     ...operationsOf(mac.MacService, macLimits, new MacService(cache, authorizer), ['generateMac', 'verifyMac']),
     ...operationsOf(
       key.KeyService,
       keyLimits,
-      new KeyService(records, reader, authorizer, policies, deployment, paths, clock),
+      new KeyService(records, reader, authorizer, policies, deployment, paths, clock, config.quotas),
       ['describeKey'],
     ),
     ...operationsOf(
       alias.AliasService,
       aliasLimits,
-      new AliasService(records, reader, authorizer, deployment, paths, clock),
+      new AliasService(records, reader, authorizer, deployment, paths, clock, config.quotas.aliasesPerKey),
       [],
     ),
     ...operationsOf(

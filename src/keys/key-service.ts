@@ -53,11 +53,10 @@ import { isKeyId } from './key-reference.ts';
 import { withTags } from './tags.ts';
 import { markerAfter, nameOfMarker, pageOf } from './marker.ts';
 import type { KeyPolicies } from './protected-key.ts';
+import { type Quotas, requireRoomForKey } from './quotas.ts';
 
 /** The name of the one policy that a key has. */
 const POLICY_NAME = 'default';
-/** In bytes: https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html */
-const LONGEST_POLICY = 32_768;
 /** The most tags on a page, whatever the limit that is asked for. */
 const TAG_PAGE = 50;
 const DAY = 24 * 60 * 60 * 1_000;
@@ -71,6 +70,7 @@ export class KeyService {
   readonly #deployment: Deployment;
   readonly #paths: KeyPaths;
   readonly #clock: Clock;
+  readonly #quotas: Quotas;
 
   constructor(
     records: Records,
@@ -80,6 +80,7 @@ export class KeyService {
     deployment: Deployment,
     paths: KeyPaths,
     clock: Clock,
+    quotas: Quotas,
   ) {
     this.#records = records;
     this.#keys = keys;
@@ -88,6 +89,7 @@ export class KeyService {
     this.#deployment = deployment;
     this.#paths = paths;
     this.#clock = clock;
+    this.#quotas = quotas;
   }
 
   async createKey(request: CreateKeyRequest, call: Call) {
@@ -104,6 +106,7 @@ export class KeyService {
     const description = request.description ?? '';
     const key = newKey({ keyId, algorithm, description, policy, tags }, this.#clock.now());
     if (request.policy !== undefined) this.#requirePolicy(key, () => [], bypass, call);
+    await requireRoomForKey(this.#quotas.keys, this.#records, this.#keys, this.#paths);
     await this.#records.commit([createRecord(this.#paths.key(keyId), KeySchema, key)], 'adds');
     call.keyArn = keyArn(this.#deployment, keyId);
     return { keyMetadata: describe(key, this.#deployment) };
@@ -281,8 +284,9 @@ export class KeyService {
    * @throws KmsError LimitExceededException, MalformedPolicyDocumentException
    */
   #requirePolicy(key: Key, aliasNames: () => readonly string[], bypass: boolean, call: Call): void {
-    if (Buffer.byteLength(key.policy) > LONGEST_POLICY) {
-      throw new KmsError('LimitExceededException', `The key policy is longer than ${LONGEST_POLICY} bytes.`);
+    const longest = this.#quotas.keyPolicySize;
+    if (Buffer.byteLength(key.policy) > longest) {
+      throw new KmsError('LimitExceededException', `The key policy is longer than ${longest} bytes.`);
     }
     const protection = this.#policies.protect(key, aliasNames);
     if (!bypass && !this.#authorizer.wouldAllow('PutKeyPolicy', call, protection, bypassValues(bypass))) {

@@ -14,7 +14,8 @@ import type { SeedKey } from './seed-file.ts';
 
 /**
  * Makes sure that the keys of a seed file, and their aliases, are there. Whatever exists is left as it is: a key that
- * was described anew or disabled, an alias that was moved to another key, a key that was destroyed.
+ * was described anew or disabled, an alias that was moved to another key, a key that was destroyed. No quota keeps a key
+ * of the seed out: callers could use it up, and so keep the service from starting.
  *
  * @param onDamage told of a record that does not open; it costs its key, and not the others
  * @throws Error when a key exists with another spec or other material than the seed gives it; earlier ones of the seed
@@ -73,7 +74,8 @@ function newAliases(
   if (names.length === 0) return [];
   const date = timestampFromMs(now);
   return [
-    withAlias(paths.keyAliases(keyId), found, ...names),
+    // No caller shall be able to keep the service from starting by giving the key other aliases up to the quota.
+    withAlias(paths.keyAliases(keyId), found, Infinity, ...names),
     ...names.map((aliasName) =>
       putRecord(
         paths.alias(aliasName),

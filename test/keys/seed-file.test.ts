@@ -146,7 +146,7 @@ describe('a seed file', () => {
     [
       '51 aliases',
       { ...good, aliases: Array.from({ length: 51 }, (_, n) => `alias/${n}`) },
-      ['a key has at most 50 aliases'],
+      ['it must have at most 50 aliases'],
     ],
   ])('with a key that has %s is refused', (_, members, problems) => {
     expect(problemsOf(keyOf(members))).toEqual(problems.map((problem) => `keys[0]: ${problem}`));

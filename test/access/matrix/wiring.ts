@@ -10,6 +10,7 @@ import { KeyCache } from '../../../src/keys/key-cache.ts';
 import { KeyReader } from '../../../src/keys/key-reader.ts';
 import { KeyService } from '../../../src/keys/key-service.ts';
 import { KeyPolicies } from '../../../src/keys/protected-key.ts';
+import { AWS_QUOTAS } from '../../../src/keys/quotas.ts';
 import { MacService } from '../../../src/macs/mac-service.ts';
 import { callOf, callsOf } from './calls.ts';
 import type { Cell } from './cells.ts';
@@ -48,8 +49,8 @@ export class Wiring {
     const cache = new KeyCache(records, follower, authorizer, policies, DEPLOYMENT, paths, clock, observer, 10_000);
     const reader = new KeyReader(records, authorizer, policies, DEPLOYMENT, paths, clock);
     this.macs = new MacService(cache, authorizer);
-    this.keys = new KeyService(records, reader, authorizer, policies, DEPLOYMENT, paths, clock);
-    const grantRecords = new GrantRecords(records, grantPaths, GRANT_DELAY, clock);
+    this.keys = new KeyService(records, reader, authorizer, policies, DEPLOYMENT, paths, clock, AWS_QUOTAS);
+    const grantRecords = new GrantRecords(records, grantPaths, GRANT_DELAY, clock, AWS_QUOTAS.grantsPerKey);
     this.grants = new GrantService(records, grantRecords, reader, authorizer, DEPLOYMENT, grantPaths, tokenKey, clock);
     this.#sabotage = sabotage;
   }
