@@ -1,4 +1,4 @@
-import { awsJsonCall, type Call, connectCall, grpcCall } from './calls.ts';
+import { awsJsonCall, type Call, connectCall, describeKeyCall, grpcCall } from './calls.ts';
 import type { Listener, ServerName } from './launches.ts';
 
 /** Servers that are asked the same, side by side, and what their rates are to be compared with. */
@@ -8,7 +8,7 @@ export type Benchmark = {
   readonly title: string;
   readonly listener: Listener;
   readonly servers: readonly ServerName[];
-  /** Lengths of the messages, in bytes. */
+  /** Lengths of the messages, in bytes; 0 where there is none. */
   readonly sizes: readonly number[];
   readonly call: (size: number) => Call;
   readonly comparisons: readonly Comparison[];
@@ -63,6 +63,15 @@ export const benchmarks: readonly Benchmark[] = [
       { server: 'hmacd with principals', beside: 'bare node:http', floors: { 32: 0.45 } },
       { server: 'hmacd with principals', beside: 'moto_server', floors: { 32: 20 } },
     ],
+  },
+  {
+    name: 'keys',
+    title: 'DescribeKey by alias over gRPC, with keys on Redis, each with an alias and tags',
+    listener: 'grpc',
+    servers: ['hmacd with 10 keys', 'hmacd with 100,000 keys'],
+    sizes: [0],
+    call: describeKeyCall,
+    comparisons: [{ server: 'hmacd with 100,000 keys', beside: 'hmacd with 10 keys', floors: { 0: 0.9 } }],
   },
   {
     name: 'json',

@@ -3,6 +3,7 @@ import { GenerateMacCommand, type GenerateMacCommandInput, KMSClient, type KMSCl
 import { accessKey, bearerToken } from './access.ts';
 import { unaryCall } from './unary-call.ts';
 import { deepEqual } from 'node:assert/strict';
+import { DescribeKeyRequestSchema, DescribeKeyResponseSchema } from '../src/gen/hmacd/v1/key_pb.ts';
 import { GenerateMacRequestSchema, GenerateMacResponseSchema, MacAlgorithm } from '../src/gen/hmacd/v1/mac_pb.ts';
 import { benchKey, macOf } from './key.ts';
 
@@ -41,6 +42,23 @@ export function grpcCall(size: number): Call {
       const { mac, keyId, macAlgorithm: by } = fromBinary(GenerateMacResponseSchema, answer);
       const found = { mac: Buffer.from(mac).toString('hex'), keyId, by };
       deepEqual(found, { mac: macOf(message).toString('hex'), keyId: benchKey.arn, by: macAlgorithm });
+      return framed(answer).length;
+    },
+  };
+}
+
+/** DescribeKey by gRPC, of the key by its alias: the store is asked each time. */
+export function describeKeyCall(): Call {
+  const describeKey = '/hmacd.v1.KeyService/DescribeKey';
+  const request = create(DescribeKeyRequestSchema, { keyId: benchKey.alias });
+  const bytes = Buffer.from(toBinary(DescribeKeyRequestSchema, request));
+  return {
+    path: describeKey,
+    headers: async () => ({ 'content-type': 'application/grpc', te: 'trailers', authorization }),
+    body: framed(bytes),
+    async check(address) {
+      const answer = await unaryCall(address, describeKey, bytes, { authorization });
+      deepEqual(fromBinary(DescribeKeyResponseSchema, answer).keyMetadata?.arn, benchKey.arn);
       return framed(answer).length;
     },
   };

@@ -1,13 +1,16 @@
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { accessKey, makeGrants, principals } from './access.ts';
 import { CreateAliasCommand, CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms';
+import { makeRootKey } from '../src/records/root-keys.ts';
+import { makeManyKeys, openRecords } from '../test/support/many-keys.ts';
 import { benchKey } from './key.ts';
 import { motoProgram } from './moto.ts';
+import { freeAddress, startRedis } from './redis.ts';
 
 /** A listener of hmacd: HTTP/2 for gRPC, HTTP/1.1 for the rest. */
 export type Listener = 'grpc' | 'http';
@@ -25,6 +28,8 @@ export type Launch = {
   readonly isReady: () => Promise<boolean>;
   /** What has to be done once it serves. */
   readonly prepare?: () => Promise<void>;
+  /** Ends what was started for it, once it has stopped. */
+  readonly clear?: () => Promise<void>;
   /** How many calls it has audited, once it has stopped. Absent: it audits none. */
   readonly audited?: () => Promise<number>;
   /** How much of the calls it gets; a slow one need not get all. */
@@ -39,6 +44,8 @@ export const launches = {
   'hmacd with principals': hmacd({ grants: 0 }),
   'hmacd with a grant': hmacd({ grants: 1 }),
   'hmacd with 50,000 grants': hmacd({ grants: 50_000 }),
+  'hmacd with 10 keys': hmacd({ keys: 10 }),
+  'hmacd with 100,000 keys': hmacd({ keys: 100_000 }),
   'bare grpc-js': bare('bench/bare-grpc-js.ts'),
   'bare node:http2': bare('bench/bare-http2.ts'),
   'bare node:http': bare('bench/bare-http.ts'),
@@ -51,12 +58,18 @@ export type ServerName = keyof typeof launches;
  * hmacd as in production, with audit and metrics: what they cost is part of the ratio.
  *
  * @param grants how many there are on the key, where callers have to say who they are; none: everybody may do everything
+ * @param keys how many others there are, on a Redis of its own; none: it keeps its key in memory
  */
-function hmacd({ grants }: { grants?: number } = {}): (listener: Listener, folder: string) => Promise<Launch> {
-  return async (listener, folder) => await launchHmacd(listener, folder, grants);
+function hmacd(init: Hmacd = {}): (listener: Listener, folder: string) => Promise<Launch> {
+  return async (listener, folder) => await launchHmacd(listener, folder, init);
 }
 
-async function launchHmacd(listener: Listener, folder: string, grants: number | undefined): Promise<Launch> {
+interface Hmacd {
+  readonly grants?: number;
+  readonly keys?: number;
+}
+
+async function launchHmacd(listener: Listener, folder: string, { grants, keys }: Hmacd): Promise<Launch> {
   const address = await freeAddress();
   const admin = await freeAddress();
   const seedFile = join(folder, 'seed.yaml');
@@ -69,14 +82,17 @@ async function launchHmacd(listener: Listener, folder: string, grants: number | 
     await writeFile(principalsFile, JSON.stringify(principals));
     await writeFile(join(folder, 'secret'), accessKey.secret);
   }
+  const rootKeyFile = join(folder, 'root.key');
+  const redis = keys === undefined ? undefined : await startRedis(folder);
+  if (redis !== undefined) makeRootKey(rootKeyFile);
   return {
     args: ['src/main.ts'],
     env: {
       HMACD_GRPC_ADDR: listener === 'grpc' ? address : '127.0.0.1:0',
       HMACD_HTTP_ADDR: listener === 'http' ? address : '127.0.0.1:0',
       HMACD_ADMIN_ADDR: admin,
-      HMACD_STORE: 'sqlite::memory:',
-      HMACD_ROOT_KEY_FILE: join(folder, 'root.key'),
+      HMACD_STORE: redis?.url ?? 'sqlite::memory:',
+      HMACD_ROOT_KEY_FILE: rootKeyFile,
       HMACD_SEED_FILE: seedFile,
       HMACD_AUDIT_LOG: auditLog,
       ...(grants !== undefined && { HMACD_PRINCIPALS_FILE: principalsFile }),
@@ -84,8 +100,20 @@ async function launchHmacd(listener: Listener, folder: string, grants: number | 
     address,
     isReady: async () => (await fetch(`http://${admin}/readyz`)).status === 200,
     ...(grants !== undefined && grants > 0 && { prepare: () => makeGrants(address, grants) }),
-    audited: () => linesWith('GenerateMac', auditLog),
+    ...(redis !== undefined && {
+      prepare: () => makeKeys(redis.url, rootKeyFile, keys ?? 0),
+      clear: () => redis.stop(),
+      // Each call asks Redis several times.
+      share: 1 / 8,
+    }),
+    audited: () => linesWith(redis === undefined ? 'GenerateMac' : 'DescribeKey', auditLog),
   };
+}
+
+/** Makes that many keys beside the one of the benchmark. */
+async function makeKeys(url: string, rootKeyFile: string, count: number): Promise<void> {
+  await using opened = await openRecords(url, '000000000000', rootKeyFile);
+  await makeManyKeys(opened, count);
 }
 
 /** A server that takes the address to listen at as its argument, and is ready when it listens. */
@@ -119,17 +147,6 @@ async function motoServer(): Promise<Launch> {
     share: 1 / 40,
     closesConnections: true,
   };
-}
-
-/** An address of the loopback at which nobody listens; for a moment nobody else is given it. */
-async function freeAddress(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const bound = server.address();
-  if (bound === null || typeof bound === 'string') throw new Error('a TCP server has an address and a port');
-  server.close();
-  await once(server, 'close');
-  return `${bound.address}:${bound.port}`;
 }
 
 async function accepts(address: string): Promise<boolean> {

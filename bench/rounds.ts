@@ -50,20 +50,26 @@ export async function runRounds(benchmark: Benchmark, plan: Plan): Promise<Turn[
       }
     }
   }
-  const callsOfEach = (plan.rounds + 1) * benchmark.sizes.length * plan.calls;
-  for (const server of servers) await requireAudited(server, callsOfEach);
+  const turnsOfEach = (plan.rounds + 1) * benchmark.sizes.length;
+  for (const server of servers) await requireAudited(server, turnsOfEach * callsOf(server, plan));
   return turns;
 }
 
-async function takeTurn(call: Call, server: Server, { calls, folder, signal }: Plan): Promise<Cost> {
+async function takeTurn(call: Call, server: Server, plan: Plan): Promise<Cost> {
+  const { folder, signal } = plan;
   const before = await server.cpuTime();
   try {
-    const own = Math.max(100, Math.round(calls * server.share));
+    const own = callsOf(server, plan);
     const measurement = await load(call, server, own, folder, signal);
     return { ...measurement, cpuPerCall: ((await server.cpuTime()) - before) / own };
   } catch (cause) {
     throw new Error(`${server.name}, a body of ${call.body.length} bytes: ${String(cause)}`, { cause });
   }
+}
+
+/** How many calls a server gets in one turn. */
+function callsOf({ share }: Server, { calls }: Plan): number {
+  return Math.max(100, Math.round(calls * share));
 }
 
 /** Nobody always goes first, or always after the same one. */

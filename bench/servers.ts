@@ -47,7 +47,10 @@ export async function startServer(
   const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', output.fd, output.fd], signal });
   child.on('error', () => {}); // By the signal, or there is no such command: then it is never ready either.
   process.once('exit', () => child.kill('SIGKILL')); // The last resort: nothing may outlive the benchmark.
-  const stop = () => stopChild(child);
+  const stop = async () => {
+    await stopChild(child);
+    await launch.clear?.();
+  };
   try {
     await ready(child, launch, signal);
     await launch.prepare?.();

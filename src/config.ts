@@ -2,6 +2,8 @@ import { isIP } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Deployment } from './arn.ts';
+import { readRequestRates, type RequestRate, requestRatesIn } from './calls/request-rates.ts';
+import { AWS_QUOTAS, type Quotas } from './keys/quotas.ts';
 import type { StoreTarget } from './records/open-record-store.ts';
 import { parseRedisTarget } from './records/redis-target.ts';
 import type { Address } from './wires/listener.ts';
@@ -39,6 +41,9 @@ export interface Config {
   readonly grantDelay: number;
   /** For how long a grant token is worth anything; Infinity for as long as its grant. */
   readonly grantTokenTtl: number;
+  readonly quotas: Quotas;
+  /** No operation is in two of them; empty where calls may come as they like. */
+  readonly requestRates: readonly RequestRate[];
   /** `stdout`, a path, or `undefined` for none. */
   readonly auditLog: string | undefined;
   readonly logLevel: string;
@@ -91,6 +96,13 @@ const SETTINGS = {
   keyCacheTtl: setting('KEY_CACHE_TTL', '1s', duration(100, 300_000, '100ms to 5m')),
   grantDelay: setting('GRANT_DELAY', '0s', duration(0, 3_600_000, '0s to 1h')),
   grantTokenTtl: setting('GRANT_TOKEN_TTL', 'unlimited', unlimited(duration(1_000, 365 * 86_400_000, '1s to 8760h'))),
+  quotaKeys: setting('QUOTA_KEYS', String(AWS_QUOTAS.keys), count(1_000_000)),
+  // The aliases of a key, and what a seed file gives it, go in one commit with it, which has 500 changes at most.
+  quotaAliasesPerKey: setting('QUOTA_ALIASES_PER_KEY', String(AWS_QUOTAS.aliasesPerKey), count(400)),
+  quotaGrantsPerKey: setting('QUOTA_GRANTS_PER_KEY', String(AWS_QUOTAS.grantsPerKey), count(1_000_000)),
+  // No more than a request can hold.
+  quotaKeyPolicySize: setting('QUOTA_KEY_POLICY_SIZE', String(AWS_QUOTAS.keyPolicySize), count(131_072)),
+  requestRates: setting('REQUEST_RATES', 'off', readRequestRates),
   auditLog: setting('AUDIT_LOG', 'stdout', orUndefined('off')),
   logLevel: setting('LOG_LEVEL', 'info', oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent')),
 } as const;
@@ -139,9 +151,17 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, ar
   // A setting that is misspelt, or that this version does not have, might be one that keeps somebody out.
   for (const name of unknownVariables(env)) problems.push(`${name}: hmacd has no such setting`);
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
-  const { accountId, region, partition, tlsCertFile, tlsKeyFile, tlsClientCaFile, tlsClientAuth, ...rest } = values;
+  const { accountId, region, partition, tlsCertFile, tlsKeyFile, tlsClientCaFile, tlsClientAuth, ...others } = values;
+  const { quotaKeys, quotaAliasesPerKey, quotaGrantsPerKey, quotaKeyPolicySize, ...rest } = others;
   return Object.freeze({
     ...rest,
+    quotas: Object.freeze({
+      keys: quotaKeys,
+      aliasesPerKey: quotaAliasesPerKey,
+      grantsPerKey: quotaGrantsPerKey,
+      keyPolicySize: quotaKeyPolicySize,
+    }),
+    requestRates: requestRatesIn(region, values.requestRates),
     deployment: Object.freeze({ accountId, region, partition }),
     auth,
     // Who has to show a credential has one to show, whatever name a page called by.
@@ -283,6 +303,14 @@ function matching(pattern: RegExp, meaning: string): (text: string) => string {
   return (text) => {
     if (!pattern.test(text)) throw new Error(`"${text}" is not ${meaning}`);
     return text;
+  };
+}
+
+function count(most: number): (text: string) => number {
+  return (text) => {
+    const number = /^\d+$/.test(text) ? Number(text) : NaN;
+    if (!(number >= 1 && number <= most)) throw new Error(`"${text}" is not a whole number from 1 to ${most}`);
+    return number;
   };
 }
 

@@ -29,6 +29,7 @@ export type ExceptionName =
   | 'RequestEntityTooLargeException'
   | 'SerializationException'
   | 'TagException'
+  | 'ThrottlingException'
   | 'UnknownOperationException'
   | 'UnrecognizedClientException'
   | 'UnsupportedOperationException'
@@ -58,6 +59,8 @@ export class KmsError extends Error {
   remark: string | undefined;
   /** Whether the caller may be told which key it is about. */
   tellsKey = true;
+  /** After how many milliseconds the same call may succeed, unless others come first; where that is known. */
+  retryDelay: number | undefined;
 
   constructor(exception: ExceptionName, message = '', violations: readonly FieldViolation[] = []) {
     super(message);
@@ -68,6 +71,12 @@ export class KmsError extends Error {
   /** The same error, which also tells what decided. */
   decidedBy(decision: string | undefined): this {
     this.decision = decision;
+    return this;
+  }
+
+  /** The same error, which also tells when to try again; in milliseconds. */
+  retryAfter(delay: number): this {
+    this.retryDelay = delay;
     return this;
   }
 }

@@ -15,6 +15,7 @@ import {
 } from './calls/limits.ts';
 import { Metrics } from './calls/metrics.ts';
 import { alikeOperationsOf, operationsOf } from './calls/operation.ts';
+import { Throttle } from './calls/throttle.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import * as inapplicable from './gen/hmacd/aws/v1/inapplicable_pb.ts';
@@ -180,7 +181,7 @@ export async function build(
   await follower.start();
   // Again, now that no change of it can be missed.
   await confirmDeployment(records, config, rootKeyIds);
-  const grantRecords = new GrantRecords(records, grantPaths, config.grantDelay, clock);
+  const grantRecords = new GrantRecords(records, grantPaths, config.grantDelay, clock, config.quotas.grantsPerKey);
   const seedGrants = new SeedGrants(grantRecords, deployment, clock);
   await plantSeed(seed, records, paths, clock, (keyId, given) => seedGrants.additions(keyId, given), onDamage);
 
@@ -199,6 +200,7 @@ export async function build(
     metrics,
     log,
     clock,
+    config.requestRates.length === 0 ? undefined : new Throttle(config.requestRates, clock),
   );
   const reader = new KeyReader(records, authorizer, policies, deployment, paths, clock);
   const usages = open.adopt(
@@ -213,13 +215,13 @@ export async function build(
     ...operationsOf(
       key.KeyService,
       keyLimits,
-      new KeyService(records, reader, authorizer, policies, usages, deployment, paths, clock),
+      new KeyService(records, reader, authorizer, policies, usages, deployment, paths, clock, config.quotas),
       ['describeKey'],
     ),
     ...operationsOf(
       alias.AliasService,
       aliasLimits,
-      new AliasService(records, reader, authorizer, deployment, paths, clock),
+      new AliasService(records, reader, authorizer, deployment, paths, clock, config.quotas.aliasesPerKey),
       [],
     ),
     ...operationsOf(rotation.RotationService, rotationLimits, new RotationService(records, reader, clock), []),

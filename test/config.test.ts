@@ -50,6 +50,8 @@ describe('the configuration', () => {
       keyCacheTtl: 1_000,
       grantDelay: 0,
       grantTokenTtl: Infinity,
+      quotas: { keys: 100_000, aliasesPerKey: 50, grantsPerKey: 50_000, keyPolicySize: 32_768 },
+      requestRates: [],
       auditLog: 'stdout',
       logLevel: 'info',
       exposed: false,
@@ -59,6 +61,7 @@ describe('the configuration', () => {
   it('cannot be changed', () => {
     const config = read({});
     expect(() => Object.assign(config, { reflection: false })).toThrow(TypeError);
+    expect(() => Object.assign(config.quotas, { keys: 1 })).toThrow(TypeError);
     expect(() => Object.assign(config.deployment, { region: 'x' })).toThrow(TypeError);
   });
 
@@ -108,6 +111,21 @@ describe('the configuration', () => {
     ['SHUTDOWN_GRACE', '1h', { shutdownGrace: 3_600_000 }],
     ['KEY_CACHE_TTL', '100ms', { keyCacheTtl: 100 }],
     ['KEY_CACHE_TTL', '5m', { keyCacheTtl: 300_000 }],
+    ['QUOTA_KEYS', '1000000', { quotas: { keys: 1_000_000 } }],
+    ['QUOTA_ALIASES_PER_KEY', '400', { quotas: { aliasesPerKey: 400 } }],
+    ['QUOTA_GRANTS_PER_KEY', '1', { quotas: { grantsPerKey: 1 } }],
+    ['QUOTA_KEY_POLICY_SIZE', '131072', { quotas: { keyPolicySize: 131_072 } }],
+    ['REQUEST_RATES', 'off', { requestRates: [] }],
+    [
+      'REQUEST_RATES',
+      'GenerateMac+VerifyMac=5500, CreateKey=0.5',
+      {
+        requestRates: [
+          { operations: ['GenerateMac', 'VerifyMac'], perSecond: 5_500 },
+          { operations: ['CreateKey'], perSecond: 0.5 },
+        ],
+      },
+    ],
     ['AUDIT_LOG', 'off', { auditLog: undefined }],
     ['AUDIT_LOG', 'audit.log', { auditLog: 'audit.log' }],
     ['LOG_LEVEL', 'silent', { logLevel: 'silent' }],
@@ -159,6 +177,17 @@ describe('the configuration', () => {
       (text) => ['SHUTDOWN_GRACE', text, notGrace(text)] as const,
     ),
     ...['99ms', '301s', '6m', '0s', '1S'].map((text) => ['KEY_CACHE_TTL', text, notTtl(text)] as const),
+    ...['0', '-1', '1.5', '1e3', '', '1000001', ' 1', '٣'].map(
+      (text) => ['QUOTA_KEYS', text, `"${text}" is not a whole number from 1 to 1000000`] as const,
+    ),
+    ['QUOTA_ALIASES_PER_KEY', '401', '"401" is not a whole number from 1 to 400'],
+    ['QUOTA_GRANTS_PER_KEY', '1000001', '"1000001" is not a whole number from 1 to 1000000'],
+    ['QUOTA_KEY_POLICY_SIZE', '131073', '"131073" is not a whole number from 1 to 131072'],
+    [
+      'REQUEST_RATES',
+      'CreateKeys=5,CreateKey=0',
+      '"CreateKeys" is not an operation; "0" is not a number of calls a second that is greater than 0, and at most 1000000',
+    ],
     ['AUDIT_LOG', '', 'it is empty'],
     ['LOG_LEVEL', 'verbose', '"verbose" is not trace, debug, info, warn, error, fatal, silent'],
   ])('refuses %s=%j, and says which variable or flag it was', (name, value, problem) => {
@@ -183,6 +212,20 @@ describe('the configuration', () => {
       'HMACD_REFLECTION',
       '--key-cache-ttl',
     ]);
+  });
+
+  it("has AWS's request rates of its Region", () => {
+    const operations = ['GenerateMac', 'VerifyMac'];
+    for (const [region, perSecond] of [
+      ['us-east-1', 100_000],
+      ['eu-north-1', 10_000],
+    ] as const) {
+      const { requestRates } = read({ REQUEST_RATES: 'aws,CreateKey=1', REGION: region });
+      expect(requestRates.slice(0, 2)).toEqual([
+        { operations: ['CreateKey'], perSecond: 1 },
+        { operations, perSecond },
+      ]);
+    }
   });
 
   it('goes by flags rather than by variables, be the variables right or wrong', () => {

@@ -11,6 +11,7 @@ import { UnsealError } from '../records/sealer.ts';
 import type { AuditLog, Outcome } from './audit-log.ts';
 import type { Metrics } from './metrics.ts';
 import type { Operation } from './operation.ts';
+import type { Throttle } from './throttle.ts';
 
 /** What a wire knows of a call before its body is looked at. */
 export interface Arrival {
@@ -45,8 +46,8 @@ export class CallFailure extends Error {
 }
 
 /**
- * What happens to every call, whichever wire it came by: authenticate, decode, validate, serve, encode; then, however
- * it ended, audit and count.
+ * What happens to every call, whichever wire it came by: authenticate, throttle, decode, validate, serve, encode; then,
+ * however it ended, audit and count.
  */
 export class Dispatcher {
   readonly #authenticate: Authenticate;
@@ -55,7 +56,9 @@ export class Dispatcher {
   readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #clock: Clock;
+  readonly #throttle: Throttle | undefined;
 
+  /** @param throttle of calls of callers that are known; `undefined` where calls may come as they like */
   constructor(
     authenticate: Authenticate,
     follower: ChangeFollower,
@@ -63,6 +66,7 @@ export class Dispatcher {
     metrics: Metrics,
     log: Logger,
     clock: Clock,
+    throttle?: Throttle,
   ) {
     this.#authenticate = authenticate;
     this.#follower = follower;
@@ -70,6 +74,7 @@ export class Dispatcher {
     this.#metrics = metrics;
     this.#log = log;
     this.#clock = clock;
+    this.#throttle = throttle;
   }
 
   /**
@@ -116,6 +121,7 @@ export class Dispatcher {
     principal: Principal,
   ): T | Promise<T> {
     call.principal = principal;
+    this.#throttle?.admit(operation.name);
     const request = decode(codec, body);
     const violations = operation.validate(request);
     if (violations.length > 0) throw validationError(violations);

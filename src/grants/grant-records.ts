@@ -24,8 +24,6 @@ import {
 import { type GrantTerms, isThere } from './grant.ts';
 import type { GrantPaths } from './grant-paths.ts';
 
-/** The most grants of a key: https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html */
-const LIMIT = 50_000;
 /** How many tokens of a grant go in one commit. */
 const TOKENS_AT_ONCE = 400;
 /** For how long a token of a grant that is effective is kept, in milliseconds: by then every replica knows the grant. */
@@ -42,13 +40,18 @@ export class GrantRecords {
   readonly #paths: GrantPaths;
   readonly #delay: number;
   readonly #clock: Clock;
+  readonly #quota: number;
 
-  /** @param delay how long it takes until a grant counts without a token, in milliseconds */
-  constructor(records: Records, paths: GrantPaths, delay: number, clock: Clock) {
+  /**
+   * @param delay how long it takes until a grant counts without a token, in milliseconds
+   * @param quota the most grants of a key
+   */
+  constructor(records: Records, paths: GrantPaths, delay: number, clock: Clock, quota: number) {
     this.#records = records;
     this.#paths = paths;
     this.#delay = delay;
     this.#clock = clock;
+    this.#quota = quota;
   }
 
   /**
@@ -140,8 +143,8 @@ export class GrantRecords {
    *
    * @param issuingAccount the account that makes it
    * @param name the record of its name, as `named` found it
-   * @throws KmsError LimitExceededException when the key has 50,000; those made at the same moment may come to be a few
-   *   more
+   * @throws KmsError LimitExceededException when the key has as many as it may; those made at the same moment may come to
+   *   be a few more
    */
   async additions(
     keyId: string,
@@ -151,10 +154,10 @@ export class GrantRecords {
     name: Found | undefined,
   ): Promise<Change[]> {
     const current = await this.#records.count(this.#paths.grants(keyId));
-    if (current >= LIMIT) {
+    if (current >= this.#quota) {
       throw new KmsError(
         'LimitExceededException',
-        `Grants per key quota for this account in this region is ${LIMIT}, current usage is ${current}.`,
+        `Grants per key quota for this account in this region is ${this.#quota}, current usage is ${current}.`,
       );
     }
     const namedPath = this.#paths.named(keyId, digestOf(terms, issuingAccount));

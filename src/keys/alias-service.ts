@@ -33,7 +33,9 @@ export class AliasService {
   readonly #deployment: Deployment;
   readonly #paths: KeyPaths;
   readonly #clock: Clock;
+  readonly #quota: number;
 
+  /** @param quota the most aliases of a key */
   constructor(
     records: Records,
     keys: KeyReader,
@@ -41,6 +43,7 @@ export class AliasService {
     deployment: Deployment,
     paths: KeyPaths,
     clock: Clock,
+    quota: number,
   ) {
     this.#records = records;
     this.#keys = keys;
@@ -48,6 +51,7 @@ export class AliasService {
     this.#deployment = deployment;
     this.#paths = paths;
     this.#clock = clock;
+    this.#quota = quota;
   }
 
   async createAlias(request: CreateAliasRequest, call: Call) {
@@ -76,7 +80,7 @@ export class AliasService {
             creationDate: now,
             lastUpdatedDate: now,
           }),
-          withAlias(this.#paths.keyAliases(keyId), aliases, aliasName),
+          withAlias(this.#paths.keyAliases(keyId), aliases, this.#quota, aliasName),
         ],
         // Conditions on the aliases of a key may make of another one a reason to deny.
         'takes away',
@@ -119,7 +123,7 @@ export class AliasService {
             ? []
             : [
                 withoutAlias(fromAliases, aliasName),
-                withAlias(this.#paths.keyAliases(to), toAliases, aliasName),
+                withAlias(this.#paths.keyAliases(to), toAliases, this.#quota, aliasName),
               ].filter((change) => change !== undefined)),
         ],
         'takes away',

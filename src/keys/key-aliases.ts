@@ -3,9 +3,6 @@ import { KeyAliasesSchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import { type Change, type Entry, putRecord, type Records, removeRecord, replaceRecord } from '../records/records.ts';
 import type { KeyPaths } from './key-paths.ts';
 
-/** The most aliases of a key: https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html */
-const LIMIT = 50;
-
 /** The record of the names of a key's aliases. */
 export type KeyAliasesEntry = Entry<typeof KeyAliasesSchema>;
 
@@ -29,16 +26,22 @@ export async function readAliasNames(
 }
 
 /**
- * Adds a name to those of a key.
+ * Adds names to those of a key.
  *
- * @throws KmsError LimitExceededException when the key has 50 already.
+ * @param quota the most that the key may have
+ * @throws KmsError LimitExceededException when it would have more
  */
-export function withAlias(path: string, found: KeyAliasesEntry | undefined, ...aliasNames: string[]): Change {
+export function withAlias(
+  path: string,
+  found: KeyAliasesEntry | undefined,
+  quota: number,
+  ...aliasNames: string[]
+): Change {
   const before = found?.message.aliasNames ?? [];
-  if (before.length + aliasNames.length > LIMIT) {
+  if (before.length + aliasNames.length > quota) {
     throw new KmsError(
       'LimitExceededException',
-      `Aliases per key quota for this account in this region is ${LIMIT}, current usage is ${before.length}.`,
+      `Aliases per key quota for this account in this region is ${quota}, current usage is ${before.length}.`,
     );
   }
   return putRecord(path, found, KeyAliasesSchema, { aliasNames: [...before, ...aliasNames].toSorted() });

@@ -15,8 +15,8 @@ import type { KeyPaths } from './key-paths.ts';
 import { aliasNotFound, keyNotFound, parseKeyReference } from './key-reference.ts';
 import type { KeyPolicies } from './protected-key.ts';
 
-/** How many ended keys are looked up at once. */
-const ENDED_PAGE = 50;
+/** How many ended keys are looked up at once: mostly there is none, but a whole account may end in one moment. */
+const ENDED_PAGE = 1_000;
 
 /** A key's record. */
 export type KeyEntry = Entry<typeof KeySchema>;
@@ -107,11 +107,11 @@ export class KeyReader {
     const keyIds = new Set<string>();
     const now = this.#paths.pendingDeletionsUntil(this.#clock.now());
     for (let after = ''; ;) {
-      const found = await this.#records.listPaths(this.#paths.pendingDeletions, after, ENDED_PAGE);
-      const ended = found.filter(({ path }) => path <= now);
-      for (const { path } of ended) keyIds.add(this.#paths.keyIdOfPendingDeletion(path));
+      const found = await this.#records.pathsOf(this.#paths.pendingDeletions, after, ENDED_PAGE);
+      const ended = found.filter((path) => path <= now);
+      for (const path of ended) keyIds.add(this.#paths.keyIdOfPendingDeletion(path));
       if (ended.length < ENDED_PAGE) return keyIds;
-      after = ended.at(-1)!.path;
+      after = ended.at(-1)!;
     }
   }
 

@@ -52,11 +52,10 @@ import type { LastUsages } from './last-usages.ts';
 import { withTags } from './tags.ts';
 import { markerAfter, nameOfMarker, pageOf } from './marker.ts';
 import type { KeyPolicies } from './protected-key.ts';
+import { type Quotas, requireRoomForKey } from './quotas.ts';
 
 /** The name of the one policy that a key has. */
 const POLICY_NAME = 'default';
-/** In bytes: https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html */
-const LONGEST_POLICY = 32_768;
 /** The most tags on a page, whatever the limit that is asked for. */
 const TAG_PAGE = 50;
 const DAY = 24 * 60 * 60 * 1_000;
@@ -71,6 +70,7 @@ export class KeyService {
   readonly #deployment: Deployment;
   readonly #paths: KeyPaths;
   readonly #clock: Clock;
+  readonly #quotas: Quotas;
 
   constructor(
     records: Records,
@@ -81,6 +81,7 @@ export class KeyService {
     deployment: Deployment,
     paths: KeyPaths,
     clock: Clock,
+    quotas: Quotas,
   ) {
     this.#records = records;
     this.#keys = keys;
@@ -90,6 +91,7 @@ export class KeyService {
     this.#deployment = deployment;
     this.#paths = paths;
     this.#clock = clock;
+    this.#quotas = quotas;
   }
 
   async createKey(request: CreateKeyRequest, call: Call) {
@@ -110,6 +112,7 @@ export class KeyService {
       this.#clock.now(),
     );
     if (request.policy !== undefined) this.#requirePolicy(key, () => [], bypass, call);
+    await requireRoomForKey(this.#quotas.keys, this.#records, this.#keys, this.#paths);
     await this.#records.commit([createRecord(this.#paths.key(keyId), KeySchema, key)], 'adds');
     call.keyArn = keyArn(this.#deployment, keyId);
     return { keyMetadata: describe(key, this.#deployment) };
@@ -128,10 +131,10 @@ export class KeyService {
     const limit = request.limit ?? 100;
     const after = this.#paths.key(nameOfMarker(request.marker, isKeyId));
     const [found, ended] = await Promise.all([
-      this.#records.listPaths(this.#paths.keys, after, limit + 1),
+      this.#records.pathsOf(this.#paths.keys, after, limit + 1),
       this.#keys.ended(),
     ]);
-    const keyIds = found.map(({ path }) => path.slice(this.#paths.keys.length));
+    const keyIds = found.map((path) => this.#paths.keyIdOf(path));
     const { page, truncated } = pageOf(keyIds, limit);
     const listed = page.filter((keyId) => !ended.has(keyId));
     return {
@@ -260,8 +263,9 @@ export class KeyService {
    * @throws KmsError LimitExceededException, MalformedPolicyDocumentException
    */
   #requirePolicy(key: Key, aliasNames: () => readonly string[], bypass: boolean, call: Call): void {
-    if (Buffer.byteLength(key.policy) > LONGEST_POLICY) {
-      throw new KmsError('LimitExceededException', `The key policy is longer than ${LONGEST_POLICY} bytes.`);
+    const longest = this.#quotas.keyPolicySize;
+    if (Buffer.byteLength(key.policy) > longest) {
+      throw new KmsError('LimitExceededException', `The key policy is longer than ${longest} bytes.`);
     }
     const protection = this.#policies.protect(key, aliasNames);
     if (!bypass && !this.#authorizer.wouldAllow('PutKeyPolicy', call, protection, bypassValues(bypass))) {

@@ -136,7 +136,7 @@ function readAliases(value: unknown, problem: (text: string) => void): string[] 
     problem('aliases must be a list of texts');
     return [];
   }
-  if (value.length > 50) problem('a key has at most 50 aliases');
+  if (value.length > 50) problem('it must have at most 50 aliases');
   value.forEach((name, index) => {
     if (!isWritableAliasName(name)) problem(`aliases[${index}] cannot be the name of an alias`);
   });

@@ -18,7 +18,8 @@ export type GrantAdditions = (keyId: string, grant: SeedGrant) => Promise<Change
 
 /**
  * Makes sure that the keys of a seed file, and their aliases, are there. Whatever exists is left as it is: a key that
- * was described anew or disabled, an alias that was moved to another key, a key that was destroyed.
+ * was described anew or disabled, an alias that was moved to another key, a key that was destroyed. No quota keeps a key
+ * of the seed out: callers could use it up, and so keep the service from starting.
  *
  * @param grantAdditions what the grants of a new key add, in their order
  * @param onDamage told of a record that does not open; it costs its key, and not the others
@@ -86,7 +87,8 @@ function newAliases(
   if (names.length === 0) return [];
   const date = timestampFromMs(now);
   return [
-    withAlias(paths.keyAliases(keyId), found, ...names),
+    // No caller shall be able to keep the service from starting by giving the key other aliases up to the quota.
+    withAlias(paths.keyAliases(keyId), found, Infinity, ...names),
     ...names.map((aliasName) =>
       putRecord(
         paths.alias(aliasName),

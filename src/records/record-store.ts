@@ -28,6 +28,12 @@ export interface RecordStore {
    */
   list(prefix: string, after: string, limit: number): Promise<StoredRecord[]>;
 
+  /**
+   * The paths that `list` would answer with, told without reading the records: a value may be a thousand times as long
+   * as its path.
+   */
+  pathsOf(prefix: string, after: string, limit: number): Promise<string[]>;
+
   /** How many records there are whose path begins with `prefix`. */
   count(prefix: string): Promise<number>;
 

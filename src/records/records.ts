@@ -165,6 +165,11 @@ export class Records {
     return await this.#store.list(prefix, after, limit);
   }
 
+  /** The paths of {@link RecordStore.pathsOf}: for walks over many records that look into none. */
+  async pathsOf(prefix: string, after: string, limit: number): Promise<string[]> {
+    return await this.#store.pathsOf(prefix, after, limit);
+  }
+
   /** How many records there are under a prefix; throws StoreUnavailableError. */
   async count(prefix: string): Promise<number> {
     return await this.#store.count(prefix);

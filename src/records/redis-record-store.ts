@@ -87,17 +87,21 @@ class RedisRecordStore implements RecordStore {
 
   async list(prefix: string, after: string, limit: number): Promise<StoredRecord[]> {
     const found: StoredRecord[] = [];
-    const end = endOf(prefix);
-    for (let start = after < prefix ? `[${prefix}` : `(${after}`; ;) {
+    for (let start = after; ;) {
       const wanted = limit - found.length;
-      const paths = await this.#read((redis) =>
-        redis.zrange(this.#key('paths'), start, end, 'BYLEX', 'LIMIT', 0, wanted),
-      );
+      const paths = await this.pathsOf(prefix, start, wanted);
       // A record that is removed between the two questions is left out, and its place filled in the next turn.
       for (const record of await this.getMany(paths)) if (record !== undefined) found.push(record);
       if (paths.length < wanted || found.length === limit) return found;
-      start = `(${paths.at(-1)}`;
+      start = paths.at(-1) ?? start;
     }
+  }
+
+  async pathsOf(prefix: string, after: string, limit: number): Promise<string[]> {
+    const start = after < prefix ? `[${prefix}` : `(${after}`;
+    return await this.#read((redis) =>
+      redis.zrange(this.#key('paths'), start, endOf(prefix), 'BYLEX', 'LIMIT', 0, limit),
+    );
   }
 
   async count(prefix: string): Promise<number> {

@@ -96,6 +96,7 @@ class SqliteRecordStore implements RecordStore {
   readonly #logLength: number;
   readonly #get: StatementSync;
   readonly #list: StatementSync;
+  readonly #pathsOf: StatementSync;
   readonly #count: StatementSync;
   readonly #version: StatementSync;
   readonly #put: StatementSync;
@@ -113,6 +114,9 @@ class SqliteRecordStore implements RecordStore {
     this.#get = database.prepare('SELECT path, version, value FROM records WHERE path = ?');
     this.#list = database.prepare(
       'SELECT path, version, value FROM records WHERE path > ? AND path >= ? AND path < ? ORDER BY path LIMIT ?',
+    );
+    this.#pathsOf = database.prepare(
+      'SELECT path FROM records INDEXED BY paths WHERE path > ? AND path >= ? AND path < ? ORDER BY path LIMIT ?',
     );
     this.#count = database.prepare('SELECT count(*) AS count FROM records WHERE path >= ? AND path < ?');
     this.#version = database.prepare('SELECT version FROM records WHERE path = ?');
@@ -135,6 +139,10 @@ class SqliteRecordStore implements RecordStore {
 
   async list(prefix: string, after: string, limit: number): Promise<StoredRecord[]> {
     return this.#attempt(() => this.#list.all(after, prefix, endOf(prefix), limit).map(recordOf));
+  }
+
+  async pathsOf(prefix: string, after: string, limit: number): Promise<string[]> {
+    return this.#attempt(() => this.#pathsOf.all(after, prefix, endOf(prefix), limit).map(({ path }) => String(path)));
   }
 
   async count(prefix: string): Promise<number> {

@@ -1,8 +1,14 @@
 import { create, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { Code } from '@connectrpc/connect';
 import type { CallFailure } from '../calls/dispatcher.ts';
 import type { ExceptionName } from '../errors.ts';
-import { BadRequestSchema, ErrorInfoSchema, RequestInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RequestInfoSchema,
+  RetryInfoSchema,
+} from '../gen/google/rpc/error_details_pb.ts';
 
 /** The gRPC code of each exception; Connect's codes are the same numbers. */
 const CODES: Readonly<Record<ExceptionName, Code>> = {
@@ -35,6 +41,7 @@ const CODES: Readonly<Record<ExceptionName, Code>> = {
   RequestEntityTooLargeException: Code.ResourceExhausted,
   SerializationException: Code.InvalidArgument,
   TagException: Code.InvalidArgument,
+  ThrottlingException: Code.ResourceExhausted,
   UnknownOperationException: Code.Unimplemented,
   UnrecognizedClientException: Code.Unauthenticated,
   UnsupportedOperationException: Code.Unimplemented,
@@ -55,7 +62,10 @@ export interface Status {
   readonly details: readonly Detail[];
 }
 
-/** The status of a failure: its exception travels as the reason of an ErrorInfo, its fields as a BadRequest. */
+/**
+ * The status of a failure: its exception travels as the reason of an ErrorInfo, its fields as a BadRequest, and when to
+ * try again as a RetryInfo.
+ */
 export function statusOf({ error, call }: CallFailure): Status {
   const metadata: Record<string, string> = { exception: error.exception };
   if (call.keyArn !== undefined && error.tellsKey) metadata['keyArn'] = call.keyArn;
@@ -66,6 +76,9 @@ export function statusOf({ error, call }: CallFailure): Status {
   ];
   if (error.violations.length > 0) {
     details.push(detail(BadRequestSchema, { fieldViolations: [...error.violations] }));
+  }
+  if (error.retryDelay !== undefined) {
+    details.push(detail(RetryInfoSchema, { retryDelay: durationFromMs(error.retryDelay) }));
   }
   return { code: CODES[error.exception], message: error.message, details };
 }

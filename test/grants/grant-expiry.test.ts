@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { GrantExpiry } from '../../src/grants/grant-expiry.ts';
 import { GrantPaths } from '../../src/grants/grant-paths.ts';
 import { GrantRecords } from '../../src/grants/grant-records.ts';
+import { AWS_QUOTAS } from '../../src/keys/quotas.ts';
 import { ACCOUNT, paths, recordsOf } from '../keys/fixture.ts';
 import { arnOf, World } from './world.ts';
 
@@ -18,7 +19,7 @@ it('Many grants that expire together leave calls their turn while they are swept
   // What the embedded store does takes no turn of the event loop; a sweep of as much would be one long turn.
   const failures: unknown[] = [];
   const records = recordsOf(world.store, world.clock);
-  const grants = new GrantRecords(records, grantPaths, 0, world.clock);
+  const grants = new GrantRecords(records, grantPaths, 0, world.clock, AWS_QUOTAS.grantsPerKey);
   const expiry = new GrantExpiry(records, grants, grantPaths, world.clock, (error) => failures.push(error));
   let turns = 0;
   let swept = false;

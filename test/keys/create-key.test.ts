@@ -48,6 +48,7 @@ describe('CreateKey', () => {
       multiRegion: false,
       macAlgorithms: [macAlgorithm],
       expirationModel: ExpirationModel.UNSPECIFIED,
+      versions: [],
     });
     expect((await keys.describeKey({ keyId: members.keyId })).keyMetadata).toEqual(keyMetadata);
   });

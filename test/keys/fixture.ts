@@ -7,6 +7,7 @@ import { GrantPaths } from '../../src/grants/grant-paths.ts';
 import { GrantRecords } from '../../src/grants/grant-records.ts';
 import { KeyDeletion } from '../../src/keys/key-deletion.ts';
 import { KeyPaths } from '../../src/keys/key-paths.ts';
+import { AWS_QUOTAS } from '../../src/keys/quotas.ts';
 import { ChangeFollower } from '../../src/records/change-follower.ts';
 import type { RecordStore } from '../../src/records/record-store.ts';
 import { Records } from '../../src/records/records.ts';
@@ -45,7 +46,7 @@ export function deletionOf(
 ): { deletion: KeyDeletion; failures: unknown[] } {
   const failures: unknown[] = [];
   const records = recordsOf(store, clock, sealer);
-  const grants = new GrantRecords(records, new GrantPaths(paths, ACCOUNT), 0, clock);
+  const grants = new GrantRecords(records, new GrantPaths(paths, ACCOUNT), 0, clock, AWS_QUOTAS.grantsPerKey);
   return {
     deletion: new KeyDeletion(
       records,

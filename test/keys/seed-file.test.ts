@@ -147,7 +147,7 @@ describe('a seed file', () => {
     [
       '51 aliases',
       { ...good, aliases: Array.from({ length: 51 }, (_, n) => `alias/${n}`) },
-      ['a key has at most 50 aliases'],
+      ['it must have at most 50 aliases'],
     ],
     ['another origin', { ...good, origin: 'AWS_CLOUDHSM' }, ['origin must be AWS_KMS or EXTERNAL']],
     [

@@ -2,7 +2,7 @@ import type { Changes, Commit, RecordStore, StoredRecord } from '../../src/recor
 import { openSqliteRecordStore, type SqliteRecordStoreOptions } from '../../src/records/sqlite-record-store.ts';
 
 /** What a store is asked for. */
-export type Method = 'getMany' | 'list' | 'count' | 'commit' | 'changes';
+export type Method = 'getMany' | 'list' | 'pathsOf' | 'count' | 'commit' | 'changes';
 
 /** Runs at some point of a call; the call waits for it, and fails with what it throws. */
 export type Hook = (method: Method, argument: unknown) => void | Promise<void>;
@@ -13,7 +13,7 @@ export type Hook = (method: Method, argument: unknown) => void | Promise<void>;
  */
 export class ControlledStore implements RecordStore, AsyncDisposable {
   readonly exclusive: boolean;
-  readonly counts: Record<Method, number> = { getMany: 0, list: 0, count: 0, commit: 0, changes: 0 };
+  readonly counts: Record<Method, number> = { getMany: 0, list: 0, pathsOf: 0, count: 0, commit: 0, changes: 0 };
   /** Runs before the store sees a call. */
   before: Hook = () => {};
   /** Runs when the store has done its part, before that is answered. */
@@ -35,6 +35,10 @@ export class ControlledStore implements RecordStore, AsyncDisposable {
 
   async list(prefix: string, after: string, limit: number): Promise<StoredRecord[]> {
     return await this.#call('list', prefix, () => this.#store.list(prefix, after, limit));
+  }
+
+  async pathsOf(prefix: string, after: string, limit: number): Promise<string[]> {
+    return await this.#call('pathsOf', prefix, () => this.#store.pathsOf(prefix, after, limit));
   }
 
   async count(prefix: string): Promise<number> {

@@ -28,11 +28,27 @@ async function read(store: RecordStore, ...paths: string[]): Promise<unknown[]> 
   return (await store.getMany(paths)).map(comparable);
 }
 
-async function listAll(store: RecordStore, prefix: string, limit: number): Promise<string[]> {
+/** The paths of the records of a list, which `pathsOf` must tell alike. */
+async function listed(store: RecordStore, prefix: string, after: string, limit: number): Promise<string[]> {
+  const paths = (await store.list(prefix, after, limit)).map(({ path }) => path);
+  expect(await store.pathsOf(prefix, after, limit)).toEqual(paths);
+  return paths;
+}
+
+async function pathsOfList(store: RecordStore, prefix: string, after: string, limit: number): Promise<string[]> {
+  return (await store.list(prefix, after, limit)).map(({ path }) => path);
+}
+
+async function listAll(
+  store: RecordStore,
+  prefix: string,
+  limit: number,
+  list: typeof listed = listed,
+): Promise<string[]> {
   const paths: string[] = [];
   for (let after = ''; ;) {
-    const page = await store.list(prefix, after, limit);
-    paths.push(...page.map(({ path }) => path));
+    const page = await list(store, prefix, after, limit);
+    paths.push(...page);
     if (page.length < limit) return paths;
     after = paths.at(-1) ?? '';
   }
@@ -68,6 +84,7 @@ export function describeRecordStore(name: string, openEmptyStore: OpenEmptyStore
       await store.close();
       await expect(store.getMany(['a'])).rejects.toThrow(StoreUnavailableError);
       await expect(store.list('', '', 1)).rejects.toThrow(StoreUnavailableError);
+      await expect(store.pathsOf('', '', 1)).rejects.toThrow(StoreUnavailableError);
       await expect(store.count('')).rejects.toThrow(StoreUnavailableError);
       await expect(commit(store, { put: [makeRecord('a')] })).rejects.toThrow(StoreUnavailableError);
       await expect(store.changes(cursor)).rejects.toThrow(StoreUnavailableError);
@@ -133,7 +150,7 @@ function describeListing(open: OpenEmptyStore): void {
     const store = await open();
     const paths = ['a', 'A', 'aa', 'a!', 'a/b', 'a0', 'a~', 'Z', 'b', 'a/B', '0', '~', ' '];
     await commit(store, { put: paths.map((path) => makeRecord(path)) });
-    expect((await store.list('', '', 1_000)).map(({ path }) => path)).toEqual(paths.toSorted());
+    expect(await listed(store, '', '', 1_000)).toEqual(paths.toSorted());
   });
 
   it('lists what begins with the prefix, and nothing beside it', async () => {
@@ -141,8 +158,8 @@ function describeListing(open: OpenEmptyStore): void {
     const inside = ['k/1/', 'k/1/ ', 'k/1/a', 'k/1/a/b', 'k/1/~', 'k/1/~~'];
     const outside = ['k', 'k/1', 'k/0/z', 'k/1.', 'k/10/a', 'k/1~', 'k/2/a', 'j/1/a', 'l', 'K/1/a'];
     await commit(store, { put: [...inside, ...outside].map((path) => makeRecord(path)) });
-    expect((await store.list('k/1/', '', 1_000)).map(({ path }) => path)).toEqual(inside);
-    expect(await store.list('k/3/', '', 1_000)).toEqual([]);
+    expect(await listed(store, 'k/1/', '', 1_000)).toEqual(inside);
+    expect(await listed(store, 'k/3/', '', 1_000)).toEqual([]);
   });
 
   it('counts what begins with a prefix', async () => {
@@ -158,8 +175,7 @@ function describeListing(open: OpenEmptyStore): void {
   it('begins after a path, whether or not it is there or has the prefix', async () => {
     const store = await open();
     await commit(store, { put: ['a/1', 'a/2', 'a/3', 'b/1'].map((path) => makeRecord(path)) });
-    const list = async (after: string): Promise<string[]> =>
-      (await store.list('a/', after, 10)).map(({ path }) => path);
+    const list = async (after: string): Promise<string[]> => await listed(store, 'a/', after, 10);
     expect(await list('a/1')).toEqual(['a/2', 'a/3']);
     expect(await list('a/11')).toEqual(['a/2', 'a/3']);
     expect(await list('a/3')).toEqual([]);
@@ -174,20 +190,23 @@ function describeListing(open: OpenEmptyStore): void {
     for (let n = 0; n < 3; n++) {
       await commit(store, { put: paths.slice(n * 400, n * 400 + 400).map((path) => makeRecord(path)) });
     }
-    expect(await store.list('p/', '', 1_001)).toHaveLength(1_001);
-    expect(await store.list('p/', '', 1)).toHaveLength(1);
+    expect(await listed(store, 'p/', '', 1_001)).toHaveLength(1_001);
+    expect(await listed(store, 'p/', '', 1)).toHaveLength(1);
     for (const limit of [7, 100, 1_000]) expect(await listAll(store, 'p/', limit)).toEqual(paths);
   });
 
-  it('lists all that is there throughout while others come and go', async () => {
+  it.each<[string, typeof listed]>([
+    ['records', pathsOfList],
+    ['paths', async (store, prefix, after, limit) => await store.pathsOf(prefix, after, limit)],
+  ])('lists all that is there throughout while others come and go (%s)', async (_what, list) => {
     const store = await open();
     const paths = Array.from({ length: 200 }, (_, n) => `p/${String(n).padStart(3, '0')}`);
     const lasting = paths.filter((_, n) => n % 10 === 9);
     const passing = paths.filter((_, n) => n % 10 !== 9);
     await commit(store, { put: paths.map((path) => makeRecord(path)) });
-    const listed = new AbortController();
+    const done = new AbortController();
     async function comeAndGo(): Promise<void> {
-      while (!listed.signal.aborted) {
+      while (!done.signal.aborted) {
         await commit(store, { remove: passing });
         await commit(store, { put: passing.map((path) => makeRecord(path)) });
         await new Promise(setImmediate);
@@ -195,11 +214,11 @@ function describeListing(open: OpenEmptyStore): void {
     }
     const disturbance = comeAndGo();
     for (let n = 0; n < 60; n++) {
-      const found = new Set(await listAll(store, 'p/', 10));
+      const found = new Set(await listAll(store, 'p/', 10, list));
       expect(lasting.filter((path) => !found.has(path))).toEqual([]);
       await new Promise(setImmediate);
     }
-    listed.abort();
+    done.abort();
     await disturbance;
   });
 }

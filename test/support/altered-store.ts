@@ -7,6 +7,7 @@ export function alteredStore(store: RecordStore, alterations: Partial<RecordStor
     exclusive: store.exclusive,
     getMany: (paths) => store.getMany(paths),
     list: (prefix, after, limit) => store.list(prefix, after, limit),
+    pathsOf: (prefix, after, limit) => store.pathsOf(prefix, after, limit),
     count: (prefix) => store.count(prefix),
     commit: (commit) => store.commit(commit),
     changes: (since) => store.changes(since),

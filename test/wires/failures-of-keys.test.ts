@@ -115,7 +115,7 @@ const CALLS: readonly FailingCall[] = [
   {
     what: 'UnsupportedOperationException: CreateKey in a custom key store',
     call: ({ keys: service }) => service.createKey({ keySpec, keyUsage, origin: Origin.AWS_CLOUDHSM }),
-    failure: () => unsupported('Origin must be AWS_KMS.'),
+    failure: () => unsupported('Origin must be AWS_KMS or EXTERNAL.'),
   },
   {
     what: 'UnsupportedOperationException: CreateKey of a multi-Region key',

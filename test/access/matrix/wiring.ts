@@ -11,6 +11,7 @@ import { KeyReader } from '../../../src/keys/key-reader.ts';
 import { KeyService } from '../../../src/keys/key-service.ts';
 import { LastUsages } from '../../../src/keys/last-usages.ts';
 import { KeyPolicies } from '../../../src/keys/protected-key.ts';
+import { AWS_QUOTAS } from '../../../src/keys/quotas.ts';
 import { MacService } from '../../../src/macs/mac-service.ts';
 import { callOf, callsOf } from './calls.ts';
 import type { Cell } from './cells.ts';
@@ -50,8 +51,8 @@ export class Wiring {
     const reader = new KeyReader(records, authorizer, policies, DEPLOYMENT, paths, clock);
     const usages = new LastUsages(records, paths, clock, () => {});
     this.macs = new MacService(cache, authorizer, usages);
-    this.keys = new KeyService(records, reader, authorizer, policies, usages, DEPLOYMENT, paths, clock);
-    const grantRecords = new GrantRecords(records, grantPaths, GRANT_DELAY, clock);
+    this.keys = new KeyService(records, reader, authorizer, policies, usages, DEPLOYMENT, paths, clock, AWS_QUOTAS);
+    const grantRecords = new GrantRecords(records, grantPaths, GRANT_DELAY, clock, AWS_QUOTAS.grantsPerKey);
     this.grants = new GrantService(records, grantRecords, reader, authorizer, DEPLOYMENT, grantPaths, tokenKey, clock);
     this.#sabotage = sabotage;
   }
