@@ -6,6 +6,7 @@ const USAGE = `usage: hmacd [serve] [--SETTING VALUE …]          runs the serv
        hmacd set-key-cache-ttl DURATION          changes the key cache TTL of a deployment that is stopped
        hmacd backup FILE                         writes all records of the store, sealed, into a new file
        hmacd restore FILE                        puts a backup into an empty store
+       hmacd reseal                              seals all records anew, under the first root key
        hmacd healthcheck                         asks the service on this machine whether it is ready
        hmacd --version
 `;
@@ -24,6 +25,8 @@ async function run(args: readonly string[]): Promise<number> {
       return await (await import('./commands/backup.ts')).backup(others);
     case 'restore':
       return await (await import('./commands/restore.ts')).restore(others);
+    case 'reseal':
+      return await (await import('./commands/reseal.ts')).reseal(others);
     case 'healthcheck':
       return await (await import('./commands/healthcheck.ts')).healthcheck(others);
     case '--help':
