@@ -113,17 +113,18 @@ describe('a backup that is not as it was written', async () => {
 
   it('is refused when it is cut anywhere', () => {
     expect(refusalOf(whole)).toBe('none');
-    for (let length = 0; length < whole.length; length++) {
-      expect(refusalOf(whole.subarray(0, length)), String(length)).toBe('the backup FILE is cut short');
-    }
+    const refusals = Array.from(whole, (_, length) => refusalOf(whole.subarray(0, length)));
+    expect(new Set(refusals)).toEqual(new Set(['the backup FILE is cut short']));
   });
 
   it('is refused when any bit is turned', () => {
+    const taken: number[] = [];
     for (let bit = 0; bit < whole.length * 8; bit++) {
       const turned = Buffer.from(whole);
       turned[bit >> 3]! ^= 1 << (bit & 7);
-      expect(refusalOf(turned), String(bit)).not.toBe('none');
+      if (refusalOf(turned) === 'none') taken.push(bit);
     }
+    expect(taken).toEqual([]);
   });
 
   const part = (n: number): Buffer => whole.subarray(bounds[n], bounds[n + 1]);

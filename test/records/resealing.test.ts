@@ -191,7 +191,7 @@ describe('a change of the root key', () => {
     const late = replica(former);
     await late.poll();
     await change.begin(formerId);
-    await expect(late.poll()).rejects.toThrow();
+    await expect(late.poll()).rejects.toThrow(`the store was sealed under the root key ${nextId}`);
     expect(late.fatal).toEqual([
       expect.stringMatching(
         `^the store was sealed under the root key ${nextId}, and HMACD_ROOT_KEY_FILE has ${formerId} `,
