@@ -4,6 +4,9 @@ import { readFileSync } from 'node:fs';
 const USAGE = `usage: hmacd [serve] [--SETTING VALUE …]          runs the service; HMACD_GRPC_ADDR is --grpc-addr, and so on
        hmacd make-root-key PATH [--if-missing]   makes a root key file
        hmacd set-key-cache-ttl DURATION          changes the key cache TTL of a deployment that is stopped
+       hmacd backup FILE                         writes all records of the store, sealed, into a new file
+       hmacd restore FILE                        puts a backup into an empty store
+       hmacd reseal                              seals all records anew, under the first root key
        hmacd healthcheck                         asks the service on this machine whether it is ready
        hmacd --version
 `;
@@ -18,6 +21,12 @@ async function run(args: readonly string[]): Promise<number> {
       return (await import('./commands/make-root-key.ts')).makeRootKey(others);
     case 'set-key-cache-ttl':
       return await (await import('./commands/set-key-cache-ttl.ts')).setKeyCacheTtl(others);
+    case 'backup':
+      return await (await import('./commands/backup.ts')).backup(others);
+    case 'restore':
+      return await (await import('./commands/restore.ts')).restore(others);
+    case 'reseal':
+      return await (await import('./commands/reseal.ts')).reseal(others);
     case 'healthcheck':
       return await (await import('./commands/healthcheck.ts')).healthcheck(others);
     case '--help':

@@ -48,9 +48,10 @@ import { readSeedFile } from './keys/seed-file.ts';
 import { plantSeed } from './keys/seeder.ts';
 import { MacService } from './macs/mac-service.ts';
 import { ChangeFollower } from './records/change-follower.ts';
-import { agreeOnDeployment, confirmDeployment, deploymentPath } from './records/deployment-record.ts';
+import { agreeOnDeployment, confirmDeployment, sealAsAgreed } from './records/deployment-record.ts';
+import { DeploymentWatch } from './records/deployment-watch.ts';
 import { describeStore, openRecordStore } from './records/open-record-store.ts';
-import { type RecordStore, StoreUnavailableError } from './records/record-store.ts';
+import type { RecordStore } from './records/record-store.ts';
 import { Records } from './records/records.ts';
 import { rootKeysOfStore } from './records/root-keys-of-store.ts';
 import { RootKeySealer, type Sealer, type UnsealError } from './records/sealer.ts';
@@ -120,6 +121,7 @@ export async function build(
   );
   const rootKeys = await rootKeysOfStore(config.store, store, config.rootKeyFiles);
   const sealer = replacements.sealer ?? new RootKeySealer(store.storeId, rootKeys);
+  const rootKeySealer = sealer instanceof RootKeySealer ? sealer : undefined;
 
   let wanted = false;
   let health: ((serving: boolean) => void) | undefined;
@@ -140,26 +142,15 @@ export async function build(
     log.error({ err: error }, 'a record is damaged');
   };
   const records = new Records(store, sealer, follower, clock, onDamage);
-  const rootKeyIds = rootKeys.map((rootKey) => rootKey.id.toString('hex'));
-  await agreeOnDeployment(records, store, config, rootKeyIds);
-  const stop = (sentence: string): void => {
-    follower.close();
-    onFatal(sentence);
-  };
-  const confirm = async (): Promise<void> => {
-    try {
-      await confirmDeployment(records, config, rootKeyIds);
-    } catch (error) {
-      if (!(error instanceof StoreUnavailableError)) stop((error as Error).message);
-      throw error;
-    }
-  };
-  follower.listen({
-    forget(changed) {
-      if (changed.includes(deploymentPath(deployment))) stop('the deployment was changed; start this replica anew');
-    },
-    forgetAll: confirm,
-  });
+  const rootKeyIds = rootKeySealer?.rootKeyIds ?? [];
+  const agreed = await agreeOnDeployment(records, store, config, rootKeyIds);
+  if (rootKeySealer !== undefined) sealAsAgreed(agreed, rootKeySealer);
+  follower.listen(
+    new DeploymentWatch(records, config, rootKeySealer, (sentence) => {
+      follower.close();
+      onFatal(sentence);
+    }),
+  );
 
   const paths = new KeyPaths(deployment.accountId);
   const grantPaths = new GrantPaths(paths, deployment.accountId);
@@ -180,7 +171,8 @@ export async function build(
   );
   await follower.start();
   // Again, now that no change of it can be missed.
-  await confirmDeployment(records, config, rootKeyIds);
+  const confirmed = await confirmDeployment(records, config, rootKeyIds);
+  if (rootKeySealer !== undefined) sealAsAgreed(confirmed, rootKeySealer);
   const grantRecords = new GrantRecords(records, grantPaths, config.grantDelay, clock, config.quotas.grantsPerKey);
   const seedGrants = new SeedGrants(grantRecords, deployment, clock);
   await plantSeed(seed, records, paths, clock, (keyId, given) => seedGrants.additions(keyId, given), onDamage);

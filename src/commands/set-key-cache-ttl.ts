@@ -3,7 +3,7 @@ import { systemClock } from '../clock.ts';
 import { openLog } from '../log.ts';
 import { DeploymentSchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import { ChangeFollower } from '../records/change-follower.ts';
-import { deploymentPath, readDeployment } from '../records/deployment-record.ts';
+import { deploymentPath, readDeployment, sealAsAgreed } from '../records/deployment-record.ts';
 import { openRecordStore } from '../records/open-record-store.ts';
 import { Records, replaceRecord } from '../records/records.ts';
 import { rootKeysOfStore } from '../records/root-keys-of-store.ts';
@@ -20,12 +20,12 @@ export async function setKeyCacheTtl([duration, ...args]: readonly string[]): Pr
   const store = await openRecordStore(config.store, { ...config, ...deployment }, openLog('warn'));
   try {
     const rootKeys = await rootKeysOfStore(config.store, store, config.rootKeyFiles);
-    const rootKeyIds = rootKeys.map((rootKey) => rootKey.id.toString('hex'));
     const sealer = new RootKeySealer(store.storeId, rootKeys);
     const recordsWaiting = (ttl: number): Records =>
       new Records(store, sealer, new ChangeFollower(store, ttl, systemClock, () => {}), systemClock);
-    const found = await readDeployment(recordsWaiting(0), deploymentPath(deployment), rootKeyIds);
+    const found = await readDeployment(recordsWaiting(0), deploymentPath(deployment), sealer.rootKeyIds);
     if (found === undefined) throw new Error('the store is new: start a replica with the key cache TTL that you want');
+    sealAsAgreed(found.message, sealer);
     // Waits as long as a lease of the old length lasts.
     await recordsWaiting(found.message.keyCacheTtlMs).commit(
       [replaceRecord(found, DeploymentSchema, { ...found.message, keyCacheTtlMs: keyCacheTtl })],

@@ -7,6 +7,11 @@ export interface ChangeListener {
   forget(paths: readonly string[]): void;
   /** Any record may have changed. There is no new lease before this has ended, and none if it fails. */
   forgetAll(): void | Promise<void>;
+  /**
+   * The log says that the records at these paths have changed, and everybody has forgotten them. There is no new lease
+   * before this has ended, and none if it fails.
+   */
+  confirm?(paths: readonly string[]): Promise<void>;
 }
 
 /** The longest time between two polls, in milliseconds, however long the lease lasts: they also tell whether the store is there. */
@@ -108,6 +113,9 @@ export class ChangeFollower {
       for (const listener of this.#listeners) {
         if (paths === undefined) await listener.forgetAll();
         else if (paths.length > 0) listener.forget(paths);
+      }
+      if (paths !== undefined && paths.length > 0) {
+        for (const listener of this.#listeners) await listener.confirm?.(paths);
       }
       if (this.#closed) return;
       this.#cursor = cursor;

@@ -1,8 +1,9 @@
+import { create } from '@bufbuild/protobuf';
 import type { Deployment } from '../arn.ts';
-import { DeploymentSchema } from '../gen/hmacd/store/v1/records_pb.ts';
+import { type Deployment as AgreedDeployment, DeploymentSchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import { ConflictError, type RecordStore } from './record-store.ts';
 import { createRecord, type Entry, type Records } from './records.ts';
-import { UnsealError } from './sealer.ts';
+import { type RootKeySealer, UnsealError } from './sealer.ts';
 
 /** What every replica of a deployment must agree on. */
 export interface Agreement {
@@ -12,7 +13,7 @@ export interface Agreement {
 }
 
 /** Where it is kept. */
-export function deploymentPath({ accountId }: Deployment): string {
+export function deploymentPath({ accountId }: Pick<Deployment, 'accountId'>): string {
   return `${accountId}/deployment`;
 }
 
@@ -27,7 +28,7 @@ export async function agreeOnDeployment(
   store: RecordStore,
   agreement: Agreement,
   rootKeyIds: readonly string[],
-): Promise<void> {
+): Promise<AgreedDeployment> {
   const path = deploymentPath(agreement.deployment);
   for (let attempt = 0; ; attempt++) {
     const found = await readDeployment(records, path, rootKeyIds);
@@ -42,8 +43,13 @@ export async function agreeOnDeployment(
     }
     const { deployment, keyCacheTtl } = agreement;
     try {
-      const init = { ...deployment, keyCacheTtlMs: keyCacheTtl };
-      return await records.commit([createRecord(path, DeploymentSchema, init)], 'adds');
+      const init = create(DeploymentSchema, {
+        ...deployment,
+        keyCacheTtlMs: keyCacheTtl,
+        rootKeyId: rootKeyIds[0] ?? '',
+      });
+      await records.commit([createRecord(path, DeploymentSchema, init)], 'adds');
+      return init;
     } catch (error) {
       if (!(error instanceof ConflictError)) throw error;
     }
@@ -60,10 +66,32 @@ export async function confirmDeployment(
   records: Records,
   agreement: Agreement,
   rootKeyIds: readonly string[],
-): Promise<void> {
+): Promise<AgreedDeployment> {
   const found = await readDeployment(records, deploymentPath(agreement.deployment), rootKeyIds);
   if (found === undefined) throw new Error('the store no longer says what it was made for: it is damaged');
-  requireAgreement(agreement, found);
+  return requireAgreement(agreement, found);
+}
+
+/** The IDs of the root keys that every replica must have, and that are none of these. */
+export function lackingRootKeyIds(deployment: AgreedDeployment, rootKeyIds: readonly string[]): string[] {
+  const { rootKeyId, otherRootKeyIds } = deployment;
+  return [rootKeyId, ...otherRootKeyIds].filter((id) => id !== '' && !rootKeyIds.includes(id));
+}
+
+/**
+ * Makes a sealer seal under the root key of the deployment.
+ *
+ * @throws Error with one sentence for the operator, when it lacks one of the root keys that every replica must have
+ */
+export function sealAsAgreed(deployment: AgreedDeployment, sealer: RootKeySealer): void {
+  const { rootKeyIds } = sealer;
+  const lacking = lackingRootKeyIds(deployment, rootKeyIds);
+  if (lacking.length > 0) {
+    throw new Error(
+      `records of the store are sealed under the root key ${lacking.join(', ')}, or are about to be, and HMACD_ROOT_KEY_FILE has ${rootKeyIds.join(', ')}; until "hmacd reseal" has ended, it needs the files of the old root key and of the new one`,
+    );
+  }
+  if (deployment.rootKeyId !== '') sealer.sealUnder(deployment.rootKeyId);
 }
 
 /** The record, if there is one; throws an Error that says which root key it wants, when it does not open. */
@@ -84,7 +112,7 @@ export async function readDeployment(
   }
 }
 
-function requireAgreement(agreement: Agreement, { message }: Entry<typeof DeploymentSchema>): void {
+function requireAgreement(agreement: Agreement, { message }: Entry<typeof DeploymentSchema>): AgreedDeployment {
   const { deployment, keyCacheTtl } = agreement;
   for (const name of ['partition', 'region', 'accountId'] as const) {
     if (message[name] !== deployment[name]) throw otherDeployment(name, message[name], agreement);
@@ -94,6 +122,7 @@ function requireAgreement(agreement: Agreement, { message }: Entry<typeof Deploy
       `the store's key cache TTL is ${message.keyCacheTtlMs}ms, and HMACD_KEY_CACHE_TTL is ${keyCacheTtl}ms; to change it, stop every replica and run "hmacd set-key-cache-ttl ${keyCacheTtl}ms"`,
     );
   }
+  return message;
 }
 
 function otherDeployment(name: keyof Deployment, made: string | undefined, { deployment }: Agreement): Error {

@@ -12,6 +12,7 @@ import {
 import { DurableRedis, type RedisLog } from './durable-redis.ts';
 import { isRedisReply, redactRedisError } from './redis-connection.ts';
 import { describeTarget, type RedisTarget } from './redis-target.ts';
+import { isRestorationMark, UNFINISHED_RESTORATION } from './restoration.ts';
 
 const COMMIT_SCRIPT = readFileSync(new URL('commit.lua', import.meta.url), 'utf8');
 const COMMIT_SCRIPT_SHA = createHash('sha1').update(COMMIT_SCRIPT).digest('hex');
@@ -35,7 +36,9 @@ export interface RedisRecordStoreOptions {
   /** How long the server may take to answer a command. */
   readonly commandTimeoutMs?: number;
   /** How many of the newest commits `changes` can tell of. */
-  readonly logLength?: number;
+  readonly logLength?: number | undefined;
+  /** Opens no store but one that is there, and makes none. */
+  readonly existing?: boolean;
 }
 
 /**
@@ -44,24 +47,38 @@ export interface RedisRecordStoreOptions {
  * @throws Error with one sentence for the operator; nothing is left open then.
  */
 export async function openRedisRecordStore(options: RedisRecordStoreOptions): Promise<RecordStore> {
-  // The braces put all keys of the store into one slot of a cluster.
-  const prefix = `hmacd:{${options.accountId}}:`;
-  const { url: target, password, ca, allowVolatile, log, commandTimeoutMs = 2_000, logLength = 10_000 } = options;
-  const key = `${prefix}store`;
-  const durable = await DurableRedis.open({ target, password, ca, commandTimeoutMs, key, allowVolatile, log });
+  const prefix = redisPrefix(options.accountId);
+  const { durable, target } = await openDurableRedis(options);
   try {
-    await durable.connection.set(key, randomUUID(), 'NX');
-    const storeId = await durable.connection.get(key);
-    if (storeId === null) throw new Error('what was written is gone');
-    return new RedisRecordStore(durable, log, prefix, storeId, logLength);
+    if (options.existing !== true) await durable.connection.set(`${prefix}store`, randomUUID(), 'NX');
+    const storeId = await durable.connection.get(`${prefix}store`);
+    if (storeId === null) throw new Error(options.existing === true ? 'it is empty' : 'what was written is gone');
+    if (isRestorationMark(storeId)) throw new Error(UNFINISHED_RESTORATION);
+    return new RedisRecordStore(durable, options.log, prefix, storeId, options.logLength);
   } catch (error) {
     durable.close();
     const reason = redactRedisError(error);
-    throw new Error(`the Redis store at ${describeTarget(target)} cannot be opened: ${reason}`, { cause: error });
+    throw new Error(`the Redis store at ${target} cannot be opened: ${reason}`, { cause: error });
   }
 }
 
-class RedisRecordStore implements RecordStore {
+/** What the keys of an account's store begin with. The braces put all of them into one slot of a cluster. */
+export function redisPrefix(accountId: string): string {
+  return `hmacd:{${accountId}}:`;
+}
+
+/** The way to a store, and its server as an operator knows it; throws an Error with one sentence for the operator. */
+export async function openDurableRedis(
+  options: RedisRecordStoreOptions,
+): Promise<{ durable: DurableRedis; target: string }> {
+  const { url: target, password, ca, allowVolatile, log, commandTimeoutMs = 2_000 } = options;
+  const key = `${redisPrefix(options.accountId)}store`;
+  const durable = await DurableRedis.open({ target, password, ca, commandTimeoutMs, key, allowVolatile, log });
+  return { durable, target: describeTarget(target) };
+}
+
+/** The store with an ID; as long as it has this ID, it answers. */
+export class RedisRecordStore implements RecordStore {
   readonly storeId: string;
   readonly exclusive = false;
   readonly #durable: DurableRedis;
@@ -71,7 +88,7 @@ class RedisRecordStore implements RecordStore {
   /** Once seen to be flushed or replaced, it is never trusted again. */
   #replaced = false;
 
-  constructor(durable: DurableRedis, log: RedisLog, prefix: string, storeId: string, logLength: number) {
+  constructor(durable: DurableRedis, log: RedisLog, prefix: string, storeId: string, logLength = 10_000) {
     this.storeId = storeId;
     this.#durable = durable;
     this.#log = log;

@@ -5,7 +5,7 @@ import type { RecordStore } from './record-store.ts';
 import { makeRootKey, readRootKeys, RootKey } from './root-keys.ts';
 
 /**
- * The root keys for a store, the first of which seals.
+ * The root keys for a store, the first of which seals a new one.
  *
  * A store in memory gets a new one, which goes with it. Beside an empty SQLite file a root key file is made where there is
  * none, so that a service runs without a step before; a store that others share needs one that they share.
@@ -31,7 +31,5 @@ export async function rootKeysOfStore(
     if (paths.length > 1) throw new Error(`the root key file ${missing} does not exist`);
     makeRootKey(missing);
   }
-  const [first, ...others] = readRootKeys(paths);
-  if (first === undefined) throw new Error('there is no root key file');
-  return [first, ...others];
+  return readRootKeys(paths);
 }

@@ -1,7 +1,8 @@
 import { hkdfSync, randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { codeOf } from '../system-error.ts';
+import { NewFile } from './new-file.ts';
 
 const LENGTH = 32;
 
@@ -28,12 +29,14 @@ export class RootKey {
  *
  * @throws Error with a sentence that names the file; never with what is in it.
  */
-export function readRootKeys(paths: readonly string[]): RootKey[] {
-  return paths.map((path) => {
+export function readRootKeys(paths: readonly string[]): [RootKey, ...RootKey[]] {
+  const [first, ...others] = paths.map((path) => {
     const bytes = decode(readFile(path));
     if (bytes === undefined) throw new Error(`the root key file ${path} does not hold 32 bytes, raw or in base64`);
     return new RootKey(bytes);
   });
+  if (first === undefined) throw new Error('there is no root key file');
+  return [first, ...others];
 }
 
 /**
@@ -44,23 +47,9 @@ export function readRootKeys(paths: readonly string[]): RootKey[] {
  */
 export function makeRootKey(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  // Under another name until it is whole: an empty file would stop every start to come.
-  const unfinished = `${path}.${process.pid}`;
-  const file = openSync(unfinished, 'wx', 0o600);
-  try {
-    writeSync(file, `${randomBytes(LENGTH).toString('base64')}\n`);
-    fsyncSync(file);
-    linkSync(unfinished, path);
-  } finally {
-    closeSync(file);
-    unlinkSync(unfinished);
-  }
-  const folder = openSync(dirname(path), 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
+  using file = new NewFile(path);
+  file.write(Buffer.from(`${randomBytes(LENGTH).toString('base64')}\n`));
+  file.publish();
 }
 
 function readFile(path: string): Buffer {

@@ -36,19 +36,31 @@ const TAG_LENGTH = 16;
  */
 export class RootKeySealer implements Sealer {
   readonly #storeId: string;
-  readonly #first: RootKey;
   readonly #byId: ReadonlyMap<string, RootKey>;
+  #sealing: RootKey;
 
-  /** @param rootKeys at least one: the first seals, all open */
+  /** @param rootKeys at least one: all open, the first seals until {@link sealUnder} names another */
   constructor(storeId: string, rootKeys: readonly [RootKey, ...RootKey[]]) {
     this.#storeId = storeId;
-    this.#first = rootKeys[0];
+    this.#sealing = rootKeys[0];
     this.#byId = new Map(rootKeys.map((rootKey) => [rootKey.id.toString('hex'), rootKey]));
   }
 
+  /** The IDs of the root keys, in hex, in the order in which they were given. */
+  get rootKeyIds(): string[] {
+    return [...this.#byId.keys()];
+  }
+
+  /** Seals under this one of the root keys from now on; throws an Error when there is no such one. */
+  sealUnder(rootKeyId: string): void {
+    const rootKey = this.#byId.get(rootKeyId);
+    if (rootKey === undefined) throw new Error(`there is no root key ${rootKeyId}`);
+    this.#sealing = rootKey;
+  }
+
   seal(path: string, version: string, plaintext: Uint8Array): Uint8Array {
-    const header = Buffer.concat([Buffer.of(FORMAT), this.#first.id, randomBytes(32)]);
-    const { key, nonce } = recordKey(this.#first, header.subarray(ID_END));
+    const header = Buffer.concat([Buffer.of(FORMAT), this.#sealing.id, randomBytes(32)]);
+    const { key, nonce } = recordKey(this.#sealing, header.subarray(ID_END));
     const cipher = createCipheriv('aes-256-gcm', key, nonce);
     cipher.setAAD(this.#associatedData(path, version, header.subarray(0, ID_END)));
     return Buffer.concat([header, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
@@ -56,7 +68,7 @@ export class RootKeySealer implements Sealer {
 
   open({ path, version, value }: StoredRecord): Uint8Array {
     if (value.length < SALT_END + TAG_LENGTH || value[0] !== FORMAT) throw new UnsealError(path, 'it is not sealed');
-    const id = Buffer.from(value.subarray(1, ID_END)).toString('hex');
+    const id = rootKeyIdOf(value);
     const rootKey = this.#byId.get(id);
     if (rootKey === undefined) throw new UnsealError(path, `it was sealed under the root key ${id}`, id);
     const { key, nonce } = recordKey(rootKey, value.subarray(ID_END, SALT_END));
@@ -80,6 +92,11 @@ export class RootKeySealer implements Sealer {
       }),
     );
   }
+}
+
+/** The ID of the root key that a sealed value says it is sealed under, in hex. Only one that opens is sure to be. */
+export function rootKeyIdOf(value: Uint8Array): string {
+  return Buffer.from(value.subarray(1, ID_END)).toString('hex');
 }
 
 function recordKey(rootKey: RootKey, salt: Uint8Array): { key: Buffer; nonce: Buffer } {

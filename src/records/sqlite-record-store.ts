@@ -10,6 +10,7 @@ import {
   type RecordStore,
   type StoredRecord,
 } from './record-store.ts';
+import { isRestorationMark, UNFINISHED_RESTORATION } from './restoration.ts';
 
 /** What this code reads and writes; a store with a higher version belongs to a newer program. */
 const SCHEMA_VERSION = 1;
@@ -40,12 +41,25 @@ export interface SqliteRecordStoreOptions {
  * @throws Error with one sentence for the operator.
  */
 export function openSqliteRecordStore(path: string, options: SqliteRecordStoreOptions = {}): RecordStore {
+  return openDatabase(path, (database) => {
+    const storeId = storeIdOf(database);
+    if (isRestorationMark(storeId)) throw new Error(UNFINISHED_RESTORATION);
+    return new SqliteRecordStore(database, path, storeId, options.logLength);
+  });
+}
+
+/**
+ * Opens or makes the database of a store, which this process then has for itself, and hands it on.
+ *
+ * @throws Error with one sentence for the operator; the database is closed then
+ */
+export function openDatabase<T>(path: string, use: (database: DatabaseSync) => T): T {
   let database: DatabaseSync | undefined;
   try {
     if (path !== ':memory:') createPrivateFile(path);
     database = new DatabaseSync(path);
-    const storeId = prepareDatabase(database, path);
-    return new SqliteRecordStore(database, path, storeId, options.logLength ?? 10_000);
+    prepareDatabase(database, path);
+    return use(database);
   } catch (error) {
     if (database?.isOpen) database.close();
     throw isBusy(error)
@@ -66,8 +80,8 @@ function createPrivateFile(path: string): void {
   }
 }
 
-/** Locks the database, makes its tables, and answers the store's ID. */
-function prepareDatabase(database: DatabaseSync, path: string): string {
+/** Locks the database, and makes its tables and an ID of the store where they are missing. */
+function prepareDatabase(database: DatabaseSync, path: string): void {
   // The locking mode comes first: a journal that is opened under it needs no memory shared with other processes.
   database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
   database.exec('BEGIN IMMEDIATE');
@@ -85,10 +99,15 @@ function prepareDatabase(database: DatabaseSync, path: string): string {
   if (path !== ':memory:' && database.prepare('PRAGMA journal_mode').get()?.['journal_mode'] !== 'wal') {
     throw new Error('its file system cannot hold a write-ahead log');
   }
-  return String(valueOf.get('store_id')?.['value']);
 }
 
-class SqliteRecordStore implements RecordStore {
+/** The ID of the store in a database, or what stands in its place. */
+export function storeIdOf(database: DatabaseSync): string {
+  return String(database.prepare("SELECT value FROM meta WHERE name = 'store_id'").get()?.['value']);
+}
+
+/** The store in a database that is open; closing it closes the database. */
+export class SqliteRecordStore implements RecordStore {
   readonly storeId: string;
   readonly exclusive = true;
   readonly #database: DatabaseSync;
@@ -106,7 +125,7 @@ class SqliteRecordStore implements RecordStore {
   readonly #ends: StatementSync;
   readonly #since: StatementSync;
 
-  constructor(database: DatabaseSync, path: string, storeId: string, logLength: number) {
+  constructor(database: DatabaseSync, path: string, storeId: string, logLength = 10_000) {
     this.storeId = storeId;
     this.#database = database;
     this.#path = path;

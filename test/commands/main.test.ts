@@ -19,7 +19,16 @@ describe('hmacd', () => {
   it('--help says how it is used', async () => {
     const { code, stdout, stderr } = await runHmacd(['--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    for (const word of ['serve', 'make-root-key', 'set-key-cache-ttl', 'healthcheck', '--version']) {
+    for (const word of [
+      'serve',
+      'make-root-key',
+      'set-key-cache-ttl',
+      'backup',
+      'restore',
+      'reseal',
+      'healthcheck',
+      '--version',
+    ]) {
       expect(stdout).toContain(`hmacd ${word}`.replace('hmacd serve', 'hmacd [serve]'));
     }
   });

@@ -22,7 +22,7 @@ const SEALING = [
 /** What seals in a deployment, unless something else was put in its place. */
 function sealerOf({ settings }: Deployment, storeId: string, replacement: Sealer | undefined): Sealer {
   const [rootKey] = readRootKeys([settings['ROOT_KEY_FILE']!]);
-  return replacement ?? new RootKeySealer(storeId, [rootKey!]);
+  return replacement ?? new RootKeySealer(storeId, [rootKey]);
 }
 
 async function fill(deployment: Deployment, sealer: Sealer | undefined) {

@@ -31,8 +31,8 @@ describe('a root key file', () => {
     ['in base64 with a line break of Windows', `${BASE64}\r\n`],
   ])('holds 32 bytes %s', (_, content) => {
     const [key] = readRootKeys([fileOf(content)]);
-    expect(key!.id.toString('hex')).toBe(ID);
-    const derived = key!.derive(Buffer.from('salt'), 'a test', 16);
+    expect(key.id.toString('hex')).toBe(ID);
+    const derived = key.derive(Buffer.from('salt'), 'a test', 16);
     expect(derived).toEqual(new RootKey(BYTES).derive(Buffer.from('salt'), 'a test', 16));
   });
 
@@ -65,7 +65,7 @@ describe('a root key file', () => {
     const other = fileOf(randomBytes(32));
     const ids = readRootKeys([fileOf(BASE64), other]).map((key) => key.id.toString('hex'));
     expect(ids[0]).toBe(ID);
-    expect(ids[1]).toBe(readRootKeys([other])[0]!.id.toString('hex'));
+    expect(ids[1]).toBe(readRootKeys([other])[0].id.toString('hex'));
     expect(ids[1]).not.toBe(ID);
   });
 });
@@ -84,7 +84,7 @@ describe('makeRootKey', () => {
     const paths = [newPath(), newPath()];
     for (const path of paths) makeRootKey(path);
     const [one, other] = readRootKeys(paths);
-    expect(one!.id).not.toEqual(other!.id);
+    expect(one.id).not.toEqual(other!.id);
   });
 
   it('never touches a file that exists, nor one behind a link', () => {

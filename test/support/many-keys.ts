@@ -49,7 +49,7 @@ export async function openRecords(
   const log = { info() {}, warn() {}, error() {} };
   const store = await openRedisRecordStore({ url: parseRedisTarget(url), accountId, allowVolatile: false, log });
   const [rootKey] = readRootKeys([rootKeyFile]);
-  const sealer = new RootKeySealer(store.storeId, [rootKey!]);
+  const sealer = new RootKeySealer(store.storeId, [rootKey]);
   // It remembers nothing, and so follows nothing.
   const follower = new ChangeFollower(store, 1_000, clock, () => {});
   return {

@@ -1,0 +1,207 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { PendingDeletionSchema as Schema } from '../../src/gen/hmacd/store/v1/records_pb.ts';
+import { ChangeFollower } from '../../src/records/change-follower.ts';
+import { agreeOnDeployment } from '../../src/records/deployment-record.ts';
+import { DeploymentWatch } from '../../src/records/deployment-watch.ts';
+import { createRecord, Records, replaceRecord } from '../../src/records/records.ts';
+import { resealRecords, surveyRecords } from '../../src/records/resealing.ts';
+import { RootKeyChange } from '../../src/records/root-key-change.ts';
+import { RootKey } from '../../src/records/root-keys.ts';
+import { rootKeyIdOf, RootKeySealer } from '../../src/records/sealer.ts';
+import { alteredStore } from '../support/altered-store.ts';
+import { FakeClock } from '../support/running-service.ts';
+import { ControlledStore } from './controlled-store.ts';
+
+const ACCOUNT = '000000000000';
+const AGREEMENT = {
+  deployment: { partition: 'aws', region: 'us-east-1', accountId: ACCOUNT },
+  keyCacheTtl: 1_000,
+};
+const [former, next] = [new RootKey(Buffer.alloc(32, 1)), new RootKey(Buffer.alloc(32, 2))];
+const [formerId, nextId] = [former, next].map((key) => key.id.toString('hex')) as [string, string];
+const pathOf = (n: number): string => `${ACCOUNT}/key/${String(n).padStart(4, '0')}`;
+
+/** A store with some records that are sealed under the former root key. */
+async function begin(count = 0) {
+  const clock = new FakeClock();
+  const store = new ControlledStore({ exclusive: true });
+  onTestFinished(() => store[Symbol.asyncDispose]());
+  /** Somebody who has these root keys. */
+  const open = (...rootKeys: [RootKey, ...RootKey[]]) => {
+    const sealer = new RootKeySealer(store.storeId, rootKeys);
+    // It follows what others change, while a commit does not wait for them: the test lets the time pass.
+    const follower = new ChangeFollower(alteredStore(store, { exclusive: false }), 1_000, clock, () => {});
+    return { sealer, follower, records: new Records(store, sealer, follower, clock) };
+  };
+  const { records } = open(former);
+  await agreeOnDeployment(records, store, AGREEMENT, [formerId]);
+  for (let n = 0; n < count; n++) {
+    await records.commit([createRecord(pathOf(n), Schema, { keyId: String(n) })], 'adds');
+  }
+  const operator = open(next, former);
+  const change = new RootKeyChange(operator.records, operator.sealer, ACCOUNT, nextId);
+  /** A replica that polls when it is told to. */
+  const replica = (...rootKeys: [RootKey, ...RootKey[]]) => {
+    const opened = open(...rootKeys);
+    const fatal: string[] = [];
+    opened.follower.listen(
+      new DeploymentWatch(opened.records, AGREEMENT, opened.sealer, (sentence) => fatal.push(sentence)),
+    );
+    const poll = async (): Promise<void> => {
+      clock.advance(2_000);
+      await opened.follower.held();
+    };
+    return { ...opened, fatal, poll };
+  };
+  return { store, open, change, operator, replica };
+}
+
+const rootKeyIdsIn = async (store: ControlledStore): Promise<string[]> =>
+  [...new Set((await store.everything()).map(({ value }) => rootKeyIdOf(value)))].toSorted();
+
+describe('records that are sealed anew', () => {
+  it('are the same under another root key, and those that are so already stay as they are', async () => {
+    const { store, change, operator, open } = await begin(120);
+    await change.begin(formerId);
+    const before = await store.everything();
+    expect(await resealRecords(store, operator.sealer, nextId)).toBe(120);
+    const after = await store.everything();
+    expect(after.map(({ path }) => path)).toEqual(before.map(({ path }) => path));
+    expect(after.filter(({ version }, n) => version === before[n]!.version).map(({ path }) => path)).toEqual([
+      `${ACCOUNT}/deployment`,
+    ]);
+    const { records } = open(next);
+    for (let n = 0; n < 120; n++) expect((await records.get(Schema, pathOf(n)))!.message.keyId).toBe(String(n));
+    expect(await resealRecords(store, operator.sealer, nextId)).toBe(0);
+    expect(await store.everything()).toEqual(after);
+    expect(await surveyRecords(store, operator.sealer, nextId)).toEqual({
+      recordCount: 121,
+      elsewhere: [],
+      damaged: [],
+    });
+  });
+
+  it('are those of another writer, where one came first', async () => {
+    const { store, change, operator, open } = await begin(10);
+    await change.begin(formerId);
+    const { records } = open(former, next);
+    let others = 3;
+    store.before = async (method) => {
+      if (method !== 'commit' || others-- <= 0) return;
+      store.before = () => {};
+      const found = await records.get(Schema, pathOf(4));
+      await records.commit([replaceRecord(found!, Schema, { keyId: 'newer' })], 'adds');
+    };
+    expect(await resealRecords(store, operator.sealer, nextId)).toBe(10);
+    expect((await open(next).records.get(Schema, pathOf(4)))!.message.keyId).toBe('newer');
+  });
+
+  it('stay as they are when they do not open, and are told', async () => {
+    const { store, change, operator } = await begin(3);
+    await change.begin(formerId);
+    const [, , damaged] = await store.everything();
+    const value = Buffer.from(damaged!.value);
+    value[value.length - 1]! ^= 1;
+    await store.commit({ expect: [], put: [{ ...damaged!, value }], remove: [] });
+    expect(await resealRecords(store, operator.sealer, nextId)).toBe(2);
+    const survey = await surveyRecords(store, operator.sealer, nextId);
+    expect(survey.damaged.map(({ message }) => message)).toEqual([expect.stringContaining(damaged!.path)]);
+    expect(survey.elsewhere).toEqual([]);
+  });
+
+  it('are told of that somebody wrote meanwhile under the former root key', async () => {
+    const { store, change, operator, open } = await begin(3);
+    await change.begin(formerId);
+    await resealRecords(store, operator.sealer, nextId);
+    await open(former).records.commit([createRecord(pathOf(2_000), Schema, {})], 'adds');
+    expect((await surveyRecords(store, operator.sealer, nextId)).elsewhere).toEqual([pathOf(2_000)]);
+  });
+});
+
+describe('a change of the root key', () => {
+  it('makes replicas that have it seal under it, and only when all others can open that', async () => {
+    const { store, change, replica } = await begin();
+    const one = replica(former, next);
+    await one.poll();
+    const sealedUnder = (): string => rootKeyIdOf(one.sealer.seal('a', 'b', Buffer.alloc(1)));
+    const seen: string[] = [];
+    store.after = async (method) => {
+      if (method !== 'commit') return;
+      store.after = () => {};
+      // It was announced.
+      await one.poll();
+      seen.push(sealedUnder());
+    };
+    await change.begin(formerId);
+    await one.poll();
+    expect([...seen, sealedUnder()]).toEqual([formerId, nextId]);
+    expect(one.fatal).toEqual([]);
+  });
+
+  it('is refused while a replica lacks it, which goes on, and is over for all', async () => {
+    const { store, change, replica } = await begin();
+    const [without, both] = [replica(former), replica(next, former)];
+    for (const one of [without, both]) await one.poll();
+    store.after = async (method) => {
+      if (method !== 'commit') return;
+      store.after = () => {};
+      for (const one of [without, both]) await one.poll();
+    };
+    await expect(change.begin(formerId)).rejects.toThrow(
+      new RegExp(`^the root key ${nextId} is not in HMACD_ROOT_KEY_FILE of process ${process.pid} on `),
+    );
+    for (const one of [without, both]) {
+      await one.poll();
+      expect(one.fatal).toEqual([]);
+    }
+    expect(await store.paths()).toEqual([`${ACCOUNT}/deployment`]);
+    expect((await change.agreed()).message).toMatchObject({ rootKeyId: formerId, otherRootKeyIds: [] });
+    expect(await rootKeyIdsIn(store)).toEqual([formerId]);
+    await change.begin(formerId);
+  });
+
+  it.each([1, 2])('that ended after its commit %i is gone on with', async (commits) => {
+    const { store, change, replica } = await begin(3);
+    let left = commits;
+    store.after = (method) => {
+      if (method === 'commit' && --left === 0) throw new Error('killed');
+    };
+    await expect(change.begin(formerId)).rejects.toThrow('killed');
+    store.after = () => {};
+    await change.begin(formerId);
+    const agreed = await change.agreed();
+    expect(agreed.message).toMatchObject({ rootKeyId: nextId, otherRootKeyIds: [formerId] });
+    expect(await change.end(agreed)).toEqual([formerId]);
+    const one = replica(next);
+    await one.poll();
+    expect(one.fatal).toEqual([]);
+  });
+
+  it('does not end when another one came between', async () => {
+    const { change, open } = await begin();
+    await change.begin(formerId);
+    const agreed = await change.agreed();
+    const { records, sealer } = open(former, next);
+    await new RootKeyChange(records, sealer, ACCOUNT, formerId).begin(nextId);
+    await expect(change.end(agreed)).rejects.toThrow('is not as expected');
+  });
+
+  it('keeps out who lacks a root key that is still needed, and stops who has not followed', async () => {
+    const { store, change, open, replica } = await begin();
+    const late = replica(former);
+    await late.poll();
+    await change.begin(formerId);
+    await expect(late.poll()).rejects.toThrow(`the store was sealed under the root key ${nextId}`);
+    expect(late.fatal).toEqual([
+      expect.stringMatching(
+        `^the store was sealed under the root key ${nextId}, and HMACD_ROOT_KEY_FILE has ${formerId} `,
+      ),
+    ]);
+    const tooEarly = open(next);
+    const without = new RootKeyChange(tooEarly.records, tooEarly.sealer, ACCOUNT, nextId);
+    await expect(without.agreed()).rejects.toThrow(
+      `records of the store are sealed under the root key ${formerId}, or are about to be, and HMACD_ROOT_KEY_FILE has ${nextId};`,
+    );
+    expect(await rootKeyIdsIn(store)).toEqual([nextId]);
+  });
+});
