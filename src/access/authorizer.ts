@@ -1,5 +1,6 @@
 import type { KmsError } from '../errors.ts';
 import type { Grant } from '../gen/hmacd/store/v1/records_pb.ts';
+import type { Tag } from '../gen/hmacd/v1/key_pb.ts';
 import { accessDenied, ANOTHERS, explicitlyDenied, foreignAccountDenied } from './access-denied.ts';
 import type { Call } from './call.ts';
 import { type ConditionValues, contextOf, type Surroundings } from './condition-context.ts';
@@ -16,6 +17,7 @@ export interface ProtectedKey {
   /** AWS's spelling, such as `AWS_KMS`. */
   readonly originName: string;
   readonly policy: Policy;
+  readonly tags: readonly Tag[];
   /** The names of its aliases, with `alias/`; throws when their record is damaged. */
   readonly aliasNames: () => readonly string[];
   /** What the policies said of callers, by operation, for as long as the key stays as it is. */

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { ProtectedKey } from './authorizer.ts';
 import type { Call } from './call.ts';
 import { isAccountRoot, type Principal } from './principal.ts';
+import { resourceTagValues } from './tag-conditions.ts';
 
 /** Values that an operation gives to condition keys, by their names in lower case. */
 export type ConditionValues = Readonly<Record<string, readonly string[]>>;
@@ -89,7 +90,8 @@ function valueOf(
     case 'aws:resourceaccount':
       return deployment.accountId;
     default:
-      return undefined; // Such as kms:ViaService: no service calls on behalf of others.
+      // Others are without a value, such as kms:ViaService: no service calls on behalf of others.
+      return key && resourceTagValues(name, key.tags);
   }
 }
 

@@ -1,3 +1,5 @@
+import { tagConditionKey } from './tag-conditions.ts';
+
 /** What the values of a condition key are; a request gives each of them as a text. */
 export type ConditionKeyType =
   /** Any text. */
@@ -69,17 +71,23 @@ const KEYS: ReadonlyMap<string, ConditionKey> = new Map(
     key('aws:ResourceAccount', 'string'),
     // Of users only. aws:userid is unknown: it holds IAM's unique IDs (AIDA…, AROA…), which principals here do not have.
     key('aws:username', 'string'),
+    key('aws:TagKeys', 'string', { perRequest: true, multivalued: true }),
   ].map((known) => [known.name.toLowerCase(), known]),
 );
 
 /** The condition key of a name in any case; `undefined` when there is none that could be looked at. */
 export function conditionKey(name: string): ConditionKey | undefined {
-  return KEYS.get(name.toLowerCase());
+  const known = KEYS.get(name.toLowerCase());
+  if (known !== undefined) return known;
+  const ofTag = tagConditionKey(name);
+  // A key is read anew when its tags change.
+  return ofTag && key(ofTag.name, 'string', { perRequest: !ofTag.ofResource });
 }
 
-/** All condition keys that policies may look at. */
+/** All condition keys that policies may look at; those with the key of a tag in their names by one example each. */
 export function conditionKeys(): readonly ConditionKey[] {
-  return [...KEYS.values()];
+  const examples = ['aws:ResourceTag/tag-key', 'aws:RequestTag/tag-key'];
+  return [...KEYS.values(), ...examples.map((name) => conditionKey(name)!)];
 }
 
 function key(

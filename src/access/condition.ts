@@ -2,6 +2,7 @@ import { type ConditionKey, conditionKey } from './condition-keys.ts';
 import { type ConditionOperator, conditionOperator } from './condition-operators.ts';
 import { elementsOf, listOf } from './policy-elements.ts';
 import { has } from './policy-problem.ts';
+import type { PolicyStatement } from './policy-statement.ts';
 import type { Test } from './wildcard.ts';
 
 /** The values of a condition key in a request, by its name in lower case; `undefined` or none when it does not have it. */
@@ -16,6 +17,7 @@ export interface Condition {
 }
 
 type Qualifier = 'ForAllValues' | 'ForAnyValue';
+type Effect = PolicyStatement['effect'];
 
 const OPERATOR = /^(?:(ForAllValues|ForAnyValue):)?([A-Za-z]+?)(IfExists)?$/;
 
@@ -23,10 +25,11 @@ const OPERATOR = /^(?:(ForAllValues|ForAnyValue):)?([A-Za-z]+?)(IfExists)?$/;
  * Reads the Condition of a statement: all its operators have to hold, each for all its keys.
  *
  * @param variables whether `${…}` is a policy variable
+ * @param effect of the statement
  * @throws PolicyProblem when it is not well-formed, or asks for what hmacd could not tell
  * @see https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
  */
-export function readCondition(value: unknown, variables: boolean): Condition {
+export function readCondition(value: unknown, variables: boolean, effect: Effect): Condition {
   const keys: string[] = [];
   const checks: ((context: Context) => boolean)[] = [];
   for (const [operator, comparisons] of elementsOf(value, 'Condition')) {
@@ -34,7 +37,7 @@ export function readCondition(value: unknown, variables: boolean): Condition {
       const key = conditionKey(name);
       if (key === undefined) throw has('an invalid condition key', name);
       keys.push(key.name.toLowerCase());
-      checks.push(readCheck(operator, key, listOf(operands, name).map(textOf), variables));
+      checks.push(readCheck(operator, key, listOf(operands, name).map(textOf), variables, effect));
     }
   }
   return { keys, isMet: (context) => checks.every((check) => check(context)) };
@@ -52,6 +55,7 @@ function readCheck(
   key: ConditionKey,
   values: readonly string[],
   variables: boolean,
+  effect: Effect,
 ): (context: Context) => boolean {
   if (written === 'Null') return isNull(key, values);
   const [, qualifier, name = '', ifExists] = OPERATOR.exec(written) ?? [];
@@ -66,7 +70,8 @@ function readCheck(
   }
   // Without the key, one part of AWS's documentation says that the condition is false, another that it is true.
   if (qualifier === 'ForAnyValue' && ifExists !== undefined) throw has('an unsupported condition operator', written);
-  return compare(key, operator, operator.test(values, variables), qualifier as Qualifier, ifExists !== undefined);
+  const test = operator.test(values, variables);
+  return compare(key, operator, test, qualifier as Qualifier, ifExists !== undefined, effect);
 }
 
 function compare(
@@ -75,12 +80,14 @@ function compare(
   test: Test,
   qualifier: Qualifier | undefined,
   ifExists: boolean,
+  effect: Effect,
 ): (context: Context) => boolean {
   const key = name.toLowerCase();
   const holds = (value: string): boolean => test(value) !== negated;
-  // A key without a qualifier has one value; should it have more, a negated operator asks that all are others.
-  const all = qualifier === 'ForAllValues' || (qualifier === undefined && negated);
-  const withoutKey = all || ifExists;
+  // A key without a qualifier has one value. Only tags whose keys differ in nothing but their case make it more: then a
+  // statement allows only what all of them allow, and denies what any of them denies.
+  const all = qualifier === 'ForAllValues' || (qualifier === undefined && effect === 'Allow');
+  const withoutKey = qualifier === 'ForAllValues' || (qualifier === undefined && negated) || ifExists;
   return (context) => {
     const values = context(key);
     if (values === undefined || values.length === 0) return withoutKey;

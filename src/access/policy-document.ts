@@ -69,7 +69,7 @@ function readStatement(
     principals: readPrincipalsOf(elements, kind),
     concernsAction: readTest(elements, 'Action', (text) => actionTest(text, kind)),
     concernsResource: readTest(elements, 'Resource', (text) => resourceTest(text, variables)),
-    condition: condition === undefined ? undefined : readCondition(condition, variables),
+    condition: condition === undefined ? undefined : readCondition(condition, variables, effect),
   };
 }
 

@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { timestampDate, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { type Deployment, keyArn } from '../arn.ts';
 import { awsNameIn } from '../aws-name.ts';
-import type { Authorizer } from '../access/authorizer.ts';
+import type { Authorizer, Wish } from '../access/authorizer.ts';
 import type { Call } from '../access/call.ts';
 import type { ConditionValues } from '../access/condition-context.ts';
+import { requestTagValues, tagKeyValues } from '../access/tag-conditions.ts';
 import type { Clock } from '../clock.ts';
 import { KmsError } from '../errors.ts';
 import { type Key, KeySchema, PendingDeletionSchema } from '../gen/hmacd/store/v1/records_pb.ts';
@@ -96,7 +97,7 @@ export class KeyService {
 
   async createKey(request: CreateKeyRequest, call: Call) {
     const bypass = request.bypassPolicyLockoutSafetyCheck ?? false;
-    const values = { ...bypassValues(bypass), ...specValues(request) };
+    const values = { ...bypassValues(bypass), ...specValues(request), ...requestTagValues(request.tags) };
     const keyId = randomUUID();
     this.#authorizer.authorizeByIdentity(call, undefined, values);
     if (request.tags.length > 0) {
@@ -225,12 +226,15 @@ export class KeyService {
   }
 
   async tagResource(request: TagResourceRequest, call: Call) {
-    await this.#change(request.keyId!, call, 'adds', (key, arn) => tagged(key, request.tags, arn));
+    const wish = { values: requestTagValues(request.tags) };
+    // Policies may look at tags: those of keys, and those of identities, which other replicas may have read anew.
+    await this.#change(request.keyId!, call, 'takes away', (key, arn) => tagged(key, request.tags, arn), wish);
     return {};
   }
 
   async untagResource(request: UntagResourceRequest, call: Call) {
-    await this.#change(request.keyId!, call, 'adds', (key, arn) => untagged(key, request.tagKeys, arn));
+    const wish = { values: tagKeyValues(request.tagKeys) };
+    await this.#change(request.keyId!, call, 'takes away', (key, arn) => untagged(key, request.tagKeys, arn), wish);
     return {};
   }
 
@@ -282,9 +286,10 @@ export class KeyService {
     call: Call,
     effect: Effect,
     transition: (key: Key, arn: string) => Key,
+    wish?: Wish,
   ): Promise<void> {
     await this.#records.untilUncontended(async () => {
-      const found = await this.#keys.byId(reference, call);
+      const found = await this.#keys.byId(reference, call, wish);
       // Whoever made it so may be waiting still: that it is pending deletion is not said before it is true everywhere.
       const pending = found.message.keyState === KeyState.PENDING_DELETION;
       if (pending && effect === 'takes away') await this.#records.settled();

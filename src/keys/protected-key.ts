@@ -33,6 +33,7 @@ export class KeyPolicies {
       keySpecName: algorithmOfKeySpec(key.keySpec)?.keySpecName ?? '',
       originName: key.origin === Origin.EXTERNAL ? 'EXTERNAL' : 'AWS_KMS',
       policy: this.read(key.policy),
+      tags: key.tags,
       aliasNames,
       verdicts: new Map(),
     };

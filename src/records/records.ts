@@ -17,6 +17,7 @@ import {
   StoreUnavailableError,
 } from './record-store.ts';
 import { type Sealer, UnsealError } from './sealer.ts';
+import { TurnQueue } from './turn-queue.ts';
 
 /** A record, opened. */
 export interface Entry<D extends DescMessage> {
@@ -91,6 +92,9 @@ export type Effect = 'adds' | 'takes away';
 /** How long a commit that always finds another writer ahead of it is tried again, in milliseconds. */
 const CONFLICT_PATIENCE = 5_000;
 
+/** The longest pause between two of these tries, in milliseconds: with one at a time in each replica, few contend. */
+const LONGEST_PAUSE = 8;
+
 /** How much longer than a lease a commit that takes away waits: clocks of different machines do not run alike. */
 const CLOCK_MARGIN = 1.05;
 
@@ -101,6 +105,7 @@ export class Records {
   readonly #follower: ChangeFollower;
   readonly #clock: Clock;
   readonly #onDamage: (error: UnsealError) => void;
+  readonly #contenders = new TurnQueue();
 
   /** @param onDamage told of records that do not open, where that is no failure of a call */
   constructor(
@@ -195,17 +200,31 @@ export class Records {
 
   /** Answers when no replica can act any more on anything older than what this one has just read. */
   async settled(): Promise<void> {
+    // What had to be written is written: others need not wait for this wait.
+    this.#contenders.endTurn();
     if (!this.#store.exclusive) await elapse(this.#clock, this.#follower.ttl * CLOCK_MARGIN);
   }
 
   /**
-   * Runs an attempt that reads, decides and commits, again and again while other writers come first.
+   * Runs an attempt that reads, decides and commits, again and again while other writers come first. Of the attempts in
+   * this process that were overtaken, one at a time is tried again, in the order in which they were: a thousand at once
+   * would overtake each other for good, and keep the store from those that could get through.
    *
-   * @throws StoreUnavailableError when they still do after 5 seconds
+   * @throws StoreUnavailableError when others still come first 5 seconds after its turn came
    */
   async untilUncontended<T>(attempt: () => Promise<T>): Promise<T> {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error;
+    }
+    const insist = (): Promise<T> => this.#insist(attempt);
+    return await (this.#contenders.isWithin ? insist() : this.#contenders.run(insist));
+  }
+
+  async #insist<T>(attempt: () => Promise<T>): Promise<T> {
     const end = this.#clock.monotonic() + CONFLICT_PATIENCE;
-    for (let pause = 1; ; pause = Math.min(pause * 2, 64)) {
+    for (let pause = 1; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
       try {
         return await attempt();
       } catch (error) {

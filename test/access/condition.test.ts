@@ -8,7 +8,7 @@ type Values = Readonly<Record<string, readonly string[]>>;
 
 /** Whether a request with some values of condition keys, by their names in lower case, meets a Condition. */
 function meets(condition: unknown, values: Values = {}): boolean {
-  return readCondition(condition, true).isMet((key) => values[key]);
+  return readCondition(condition, true, 'Allow').isMet((key) => values[key]);
 }
 
 /** Whether `actual` satisfies an operator with the policy's `expected`; `undefined` leaves the key out of the request. */
@@ -233,6 +233,39 @@ describe('a key with several values', () => {
   });
 });
 
+describe('a key with one value that has several, as two tags give it whose keys differ in their case alone', () => {
+  const TEAM = 'aws:ResourceTag/Team';
+  it.each<[string, string[], boolean, boolean]>([
+    ['StringEquals', ['a', 'a'], true, true],
+    ['StringEquals', ['a', 'b'], false, true],
+    ['StringEquals', ['b', 'c'], false, false],
+    ['StringNotEquals', ['a', 'a'], false, false],
+    ['StringNotEquals', ['a', 'b'], false, true],
+    ['StringNotEquals', ['b', 'c'], true, true],
+    ['StringEqualsIfExists', ['a', 'b'], false, true],
+    ['ForAllValues:StringEquals', ['a', 'b'], false, false],
+    ['ForAnyValue:StringEquals', ['a', 'b'], true, true],
+  ])('%s a of %j: allows %s, denies %s', (operator, values, allows, denies) => {
+    for (const [effect, outcome] of [
+      ['Allow', allows],
+      ['Deny', denies],
+    ] as const) {
+      const { isMet } = readCondition({ [operator]: { [TEAM]: 'a' } }, true, effect);
+      expect([effect, isMet((key) => (key === 'aws:resourcetag/team' ? values : undefined))]).toEqual([
+        effect,
+        outcome,
+      ]);
+    }
+  });
+
+  it.each(['Allow', 'Deny'] as const)('that has none, is as ever in a statement of %s', (effect) => {
+    const isMet = (operator: string) => readCondition({ [operator]: { [TEAM]: 'a' } }, true, effect).isMet(() => []);
+    expect(isMet('StringEquals')).toBe(false);
+    expect(isMet('StringNotEquals')).toBe(true);
+    expect(isMet('StringEqualsIfExists')).toBe(true);
+  });
+});
+
 describe('a Condition', () => {
   const condition = {
     StringEquals: { [SPEC]: 'HMAC_256', 'kms:KeyUsage': 'GENERATE_VERIFY_MAC' },
@@ -261,13 +294,14 @@ describe('a Condition', () => {
     const { keys, isMet } = readCondition(
       { StringEquals: { 'KMS:keySPEC': 'a' }, Null: { 'aws:sourceip': 'false' } },
       true,
+      'Allow',
     );
     expect(keys).toEqual(['kms:keyspec', 'aws:sourceip']);
     expect(isMet((key) => ({ 'kms:keyspec': ['a'], 'aws:sourceip': ['::1'] })[key])).toBe(true);
   });
 
   it('takes what looks like a policy variable as it stands, where there are none', () => {
-    const { isMet } = readCondition({ StringEquals: { 'aws:username': '${aws:username}' } }, false);
+    const { isMet } = readCondition({ StringEquals: { 'aws:username': '${aws:username}' } }, false, 'Allow');
     expect(isMet(() => ['${aws:username}'])).toBe(true);
   });
 });
@@ -280,6 +314,25 @@ describe('a Condition is refused', () => {
     [{ StringEquals: 'a' }, 'an element that is no object: StringEquals'],
     [{ StringEquals: { 'aws:PrincipalOrgID': 'o-1' } }, 'an invalid condition key: aws:PrincipalOrgID'],
     [{ StringEquals: { 'aws:userid': 'AIDA' } }, 'an invalid condition key: aws:userid'],
+    [{ StringEquals: { 'aws:ResourceTag': 'a' } }, 'an invalid condition key: aws:ResourceTag'],
+    [{ StringEquals: { 'aws:ResourceTag/': 'a' } }, 'an invalid condition key: aws:ResourceTag/'],
+    [{ StringEquals: { 'aws:PrincipalTag/team': 'a' } }, 'an invalid condition key: aws:PrincipalTag/team'],
+    [
+      { StringEquals: { 'aws:RequestTag/${aws:username}': 'a' } },
+      'an invalid condition key: aws:RequestTag/${aws:username}',
+    ],
+    [
+      { StringEquals: { [`aws:RequestTag/${'k'.repeat(129)}`]: 'a' } },
+      `an invalid condition key: aws:RequestTag/${'k'.repeat(129)}`,
+    ],
+    [
+      { Bool: { 'aws:ResourceTag/on': 'true' } },
+      'a condition operator that does not fit its condition key: Bool aws:ResourceTag/on',
+    ],
+    [
+      { StringEquals: { 'aws:tagkeys': 'team' } },
+      'a condition key that requires ForAllValues or ForAnyValue: aws:TagKeys',
+    ],
     [{ StringEquals: { 'kms:EncryptionContext:a': 'b' } }, 'an invalid condition key: kms:EncryptionContext:a'],
     [{ StringEquals: { [SPEC]: [] } }, 'an empty element: kms:KeySpec'],
     [{ StringEquals: { [SPEC]: null } }, 'an invalid condition value: null'],
@@ -383,7 +436,7 @@ describe('a Condition is refused', () => {
       "an unsupported policy variable: ${aws:username, 'b'}",
     ],
   ])('for %j', (condition, what) => {
-    expect(() => readCondition(condition, true)).toThrow(new PolicyProblem(`Policy has ${what}`));
+    expect(() => readCondition(condition, true, 'Allow')).toThrow(new PolicyProblem(`Policy has ${what}`));
   });
 });
 
@@ -412,6 +465,7 @@ describe('the condition keys', () => {
       'aws:RequestedRegion',
       'aws:ResourceAccount',
       'aws:username',
+      'aws:ResourceTag/tag-key',
     ]);
   });
 

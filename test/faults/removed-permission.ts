@@ -54,6 +54,8 @@ export const WAYS: Readonly<Record<string, (admin: Clients) => Promise<Permissio
       takeAway: (admin) => put(admin, LEFT_TO_ACCOUNT),
     };
   },
+  UntagResource: (first) => byTag(first, ({ keys }, keyId) => keys.untagResource({ keyId, tagKeys: ['use'] })),
+  TagResource: (first) => byTag(first, ({ keys }, keyId) => keys.tagResource({ keyId, tags: [tag('none')] })),
   async DisableKey(first) {
     const { keyId, arn } = await makeKey(first);
     await first.grants.createGrant({
@@ -70,6 +72,26 @@ export const WAYS: Readonly<Record<string, (admin: Clients) => Promise<Permissio
     };
   },
 };
+
+const tag = (tagValue: string) => ({ tagKey: 'use', tagValue });
+
+/** A permission that a tag of the key gives, as the key policy has it. */
+async function byTag(
+  first: Clients,
+  takeAway: (admin: Clients, keyId: string) => Promise<unknown>,
+): Promise<Permission> {
+  const { keyId, arn } = await makeKey(first);
+  const Condition = { StringEquals: { 'aws:ResourceTag/Use': 'mac' } };
+  const Statement = [LEFT_TO_ACCOUNT, { ...allowTo('orders', 'kms:*Mac'), Condition }];
+  await first.keys.putKeyPolicy({ keyId, policy: JSON.stringify({ Version: '2012-10-17', Statement }) });
+  return {
+    keyId,
+    arn,
+    grantTokens: [],
+    give: ({ keys }) => keys.tagResource({ keyId, tags: [tag('mac')] }),
+    takeAway: (admin) => takeAway(admin, keyId),
+  };
+}
 
 /** What was seen while permissions were taken away. */
 export class Tally {

@@ -37,6 +37,19 @@ const PEOPLE = {
       { ...statement('Allow', 'kms:TagResource'), Resource: `arn:aws:kms:us-east-1:${ACCOUNT}:key/*` },
     ],
   ],
+  teamMaker: [
+    `arn:aws:iam::${ACCOUNT}:role/team-maker`,
+    [
+      {
+        ...statement('Allow', 'kms:CreateKey'),
+        Condition: { StringEquals: { 'aws:RequestTag/team': 'shop' } },
+      },
+      {
+        ...statement('Allow', 'kms:TagResource'),
+        Condition: { 'ForAllValues:StringEquals': { 'aws:TagKeys': 'Team' }, Null: { 'aws:TagKeys': 'false' } },
+      },
+    ],
+  ],
   denied: [`arn:aws:iam::${ACCOUNT}:role/denied`, [statement('Deny', 'kms:GenerateMac')]],
   without224: [
     `arn:aws:iam::${ACCOUNT}:role/without-224`,

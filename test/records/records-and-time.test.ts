@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { PendingDeletionSchema as Schema } from '../../src/gen/hmacd/store/v1/records_pb.ts';
 import { ConflictError, StoreUnavailableError } from '../../src/records/record-store.ts';
@@ -80,6 +81,15 @@ describe('a commit that takes something away', () => {
   });
 });
 
+/** An attempt that another writer comes ahead of once. */
+function overtakenOnce<T>(work: () => Promise<T>): () => Promise<T> {
+  let attempts = 0;
+  return async () => {
+    if (++attempts === 1) throw new ConflictError('a');
+    return await work();
+  };
+}
+
 describe('an attempt that other writers come ahead of', () => {
   it('is made again until it succeeds', async () => {
     const { clock, records } = makeRecords();
@@ -108,6 +118,47 @@ describe('an attempt that other writers come ahead of', () => {
     await expect(attempt).rejects.toThrow(new StoreUnavailableError('other writers always came first'));
     await expect(attempt).rejects.toHaveProperty('cause', expect.any(ConflictError));
     expect(attempts).toBeGreaterThan(40);
+  });
+
+  it('waits for its turn, so that a thousand do not overtake each other', async () => {
+    const { records } = makeRecords({ exclusive: true });
+    let version = 0;
+    let attempts = 0;
+    const order: number[] = [];
+    const change = (n: number) =>
+      records.untilUncontended(async () => {
+        attempts++;
+        const found = version;
+        await setImmediate();
+        if (version !== found) throw new ConflictError('a');
+        version++;
+        order.push(n);
+      });
+    await Promise.all(Array.from({ length: 1_000 }, (_, n) => change(n)));
+    expect(attempts).toBe(2 * 1_000 - 1);
+    expect(order).toEqual(Array.from({ length: 1_000 }, (_, n) => n));
+  });
+
+  it('keeps nobody waiting while it waits for the leases', async () => {
+    const { clock, records } = makeRecords();
+    const turn = turnTimers(clock);
+    let overtaken = 0;
+    const work = async () => {
+      overtaken++;
+      await records.settled();
+    };
+    const change = () => records.untilUncontended(overtakenOnce(work));
+    const state = watch(Promise.all([change(), change(), change()]));
+    await turn(0);
+    expect(overtaken).toBe(3);
+    await turn(1.05 * TTL);
+    expect(state.done).toBe(true);
+  });
+
+  it('may make another one within its turn', { timeout: 5_000 }, async () => {
+    const { records } = makeRecords({ exclusive: true });
+    const inner = () => records.untilUncontended(overtakenOnce(async () => 'done'));
+    expect(await records.untilUncontended(overtakenOnce(inner))).toBe('done');
   });
 
   it('is not made again when it failed for another reason', async () => {

@@ -9,8 +9,8 @@ import type { KeyService } from '../../../src/keys/key-service.ts';
 import type { MacService } from '../../../src/macs/mac-service.ts';
 import { algorithmOf, type Cell } from './cells.ts';
 import type { Subject } from './foundation.ts';
-import type { OperationName } from './naive-evaluator.ts';
-import { CALLERS } from './people.ts';
+import type { NaiveTags, OperationName } from './naive-evaluator.ts';
+import { CALLERS, TAG_KEYS_TAKEN, TAGS_GIVEN } from './people.ts';
 
 export const MESSAGE = Buffer.from('message');
 
@@ -48,7 +48,16 @@ export function callsOf(
     ListGrants: () => grants.listGrants(create(grant.ListGrantsRequestSchema, { keyId }), call),
     RetireGrant: () => grants.retireGrant(create(grant.RetireGrantRequestSchema, { ...retired, dryRun }), call),
     RevokeGrant: () => grants.revokeGrant(create(grant.RevokeGrantRequestSchema, { keyId, grantId, dryRun }), call),
+    TagResource: () =>
+      keys.tagResource(create(key.TagResourceRequestSchema, { keyId, tags: tagsOf(TAGS_GIVEN) }), call),
+    UntagResource: () =>
+      keys.untagResource(create(key.UntagResourceRequestSchema, { keyId, tagKeys: TAG_KEYS_TAKEN }), call),
   };
+}
+
+/** Tags as requests have them. */
+export function tagsOf(tags: NaiveTags) {
+  return Object.entries(tags).map(([tagKey, tagValue]) => ({ tagKey, tagValue }));
 }
 
 export function callOf(operation: string, principal: Principal): Call {

@@ -10,6 +10,9 @@ import {
   type IdentityName,
   KEY_POLICIES,
   type KeyPolicyName,
+  TAG_KEYS_TAKEN,
+  TAGS,
+  TAGS_GIVEN,
 } from './people.ts';
 
 /** A call by somebody on a key. */
@@ -36,6 +39,8 @@ export const OPERATIONS: readonly OperationName[] = [
   'ListGrants',
   'RetireGrant',
   'RevokeGrant',
+  'TagResource',
+  'UntagResource',
 ];
 export const STATES: readonly State[] = ['Enabled', 'Disabled', 'PendingDeletion'];
 export const KEY_POLICY_NAMES = Object.keys(KEY_POLICIES) as KeyPolicyName[];
@@ -104,6 +109,9 @@ export function expectedOutcomes(cell: Cell, keyArn: string): readonly string[] 
     identityPolicy: identityPolicy(cell.identity, operation, keyArn),
     grant: GRANTS[cell.grant],
     algorithm: algorithmOf(cell),
+    tags: TAGS,
+    tagsGiven: TAGS_GIVEN,
+    tagKeysTaken: TAG_KEYS_TAKEN,
     passedOn: ['GenerateMac'],
   });
 }

@@ -12,7 +12,9 @@ export type OperationName =
   | 'CreateGrant'
   | 'ListGrants'
   | 'RetireGrant'
-  | 'RevokeGrant';
+  | 'RevokeGrant'
+  | 'TagResource'
+  | 'UntagResource';
 
 export type State = 'Enabled' | 'Disabled' | 'PendingDeletion';
 
@@ -33,9 +35,22 @@ export interface NaiveStatement {
   readonly actions: readonly string[];
   /** The ARN of a key, or `*`. */
   readonly resource: string;
-  /** What has to be equal. */
-  readonly condition?: { readonly key: 'kms:MacAlgorithm' | 'kms:CallerAccount'; readonly value: string };
+  readonly condition?: NaiveCondition;
 }
+
+export interface NaiveCondition {
+  readonly operator:
+    | 'StringEquals'
+    | 'StringNotEquals'
+    | 'ForAllValues:StringEquals'
+    | 'ForAnyValue:StringEquals'
+    | 'Null';
+  readonly key: string;
+  readonly value: string | readonly string[];
+}
+
+/** Tags by their keys. */
+export type NaiveTags = Readonly<Record<string, string>>;
 
 export interface NaiveGrant {
   readonly grantee: string;
@@ -62,6 +77,12 @@ export interface Question {
   /** That of the call, and whether the key has it. */
   readonly algorithm: string;
   readonly algorithmFits: boolean;
+  /** Of the key. */
+  readonly tags: NaiveTags;
+  /** What TagResource gives. */
+  readonly tagsGiven: NaiveTags;
+  /** What UntagResource takes. */
+  readonly tagKeysTaken: readonly string[];
   /** What a new grant would allow. */
   readonly passedOn: readonly string[];
 }
@@ -158,7 +179,8 @@ function afterwards(q: Question): string {
     if (state === 'Disabled') return 'DisabledException';
     if (state === 'PendingDeletion') return 'KMSInvalidStateException';
   }
-  if (operation === 'DisableKey' && state === 'PendingDeletion') return 'KMSInvalidStateException';
+  const changing = ['DisableKey', 'TagResource', 'UntagResource'].includes(operation);
+  if (changing && state === 'PendingDeletion') return 'KMSInvalidStateException';
   if (mac && !q.algorithmFits) return 'InvalidKeyUsageException';
   if (operation === 'RevokeGrant' && (q.grant === undefined || q.grant.expired)) return 'NotFoundException';
   return mac || operation === 'CreateGrant' || operation === 'RevokeGrant' ? 'DryRunOperationException' : 'OK';
@@ -199,10 +221,35 @@ function identityAllows(q: Question): boolean {
 function isAbout({ actions, resource, condition }: NaiveStatement, q: Question): boolean {
   if (!actions.includes('*') && !actions.includes(q.operation)) return false;
   if (resource !== '*' && resource !== q.keyArn) return false;
-  if (condition === undefined) return true;
-  if (condition.key === 'kms:CallerAccount') return condition.value === q.caller.account;
+  return condition === undefined || isMet(condition, contextOf(condition.key.toLowerCase(), q));
+}
+
+/** https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html */
+function isMet({ operator, value }: NaiveCondition, found: readonly string[]): boolean {
+  const wanted = typeof value === 'string' ? [value] : value;
+  if (operator === 'Null') return wanted.includes(String(found.length === 0));
+  if (operator === 'StringNotEquals') return !found.some((each) => wanted.includes(each));
+  if (operator === 'ForAllValues:StringEquals') return found.every((each) => wanted.includes(each));
+  return found.some((each) => wanted.includes(each));
+}
+
+/** The values of a condition key. No two tags here differ in their case alone. */
+function contextOf(name: string, q: Question): readonly string[] {
+  const { operation, caller, algorithm, tags, tagsGiven, tagKeysTaken } = q;
+  if (name === 'kms:calleraccount') return [caller.account];
   // Only calls for a MAC have an algorithm.
-  return (q.operation === 'GenerateMac' || q.operation === 'VerifyMac') && condition.value === q.algorithm;
+  if (name === 'kms:macalgorithm') return operation === 'GenerateMac' || operation === 'VerifyMac' ? [algorithm] : [];
+  if (name.startsWith('aws:resourcetag/')) return valuesOf(tags, name);
+  if (name.startsWith('aws:requesttag/')) return operation === 'TagResource' ? valuesOf(tagsGiven, name) : [];
+  if (operation === 'TagResource') return Object.keys(tagsGiven);
+  return operation === 'UntagResource' ? tagKeysTaken : [];
+}
+
+/** Tag keys are alike in any case in the names of condition keys; values are not. */
+function valuesOf(tags: NaiveTags, name: string): string[] {
+  return Object.entries(tags)
+    .filter(([tagKey]) => name.endsWith(`/${tagKey.toLowerCase()}`))
+    .map(([, tagValue]) => tagValue);
 }
 
 /** A caller and, of a session, its role. */

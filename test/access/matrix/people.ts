@@ -1,4 +1,11 @@
-import type { NaiveGrant, NaiveStatement, OperationName, Person } from './naive-evaluator.ts';
+import type {
+  NaiveCondition,
+  NaiveGrant,
+  NaiveStatement,
+  NaiveTags,
+  OperationName,
+  Person,
+} from './naive-evaluator.ts';
 
 // Who there is, what they may have, and what keys may have: plain data.
 
@@ -38,8 +45,19 @@ const deny = (principals: '*' | readonly string[], rest: Rest = {}): NaiveStatem
   ...allow(principals, rest),
   effect: 'Deny',
 });
-const BY_ALGORITHM = { condition: { key: 'kms:MacAlgorithm', value: 'HMAC_SHA_512' } } as const;
-const ofAccount = (value: string) => ({ condition: { key: 'kms:CallerAccount', value } }) as const;
+const where = (
+  key: string,
+  value: NaiveCondition['value'],
+  operator: NaiveCondition['operator'] = 'StringEquals',
+): Pick<NaiveStatement, 'condition'> => ({ condition: { operator, key, value } });
+const BY_ALGORITHM = where('kms:MacAlgorithm', 'HMAC_SHA_512');
+const ofAccount = (value: string) => where('kms:CallerAccount', value);
+
+/** Of every key. */
+export const TAGS: NaiveTags = { Team: 'orders', stage: 'Prod', empty: '' };
+/** What TagResource gives and UntagResource takes; they change nothing. */
+export const TAGS_GIVEN: NaiveTags = { Team: 'orders', stage: 'Prod' };
+export const TAG_KEYS_TAKEN = ['team', 'cost-center'];
 
 export const KEY_POLICIES = {
   default: [allow([ROOT])],
@@ -61,6 +79,36 @@ export const KEY_POLICIES = {
     allow('*', ofAccount(HOME)),
     allow([FOREIGN_ROOT], { actions: ['VerifyMac', 'CreateGrant'] }),
   ],
+  'a tag of the key only': [allow('*', where('aws:ResourceTag/Team', ['billing', 'orders']))],
+  'a tag of the key in another case': [
+    allow([USER, ROLE], where('AWS:resourcetag/TEAM', 'orders')),
+    allow([ROOT, FOREIGN_ROOT], where('aws:ResourceTag/Stage', 'prod')),
+  ],
+  'a tag that the key has not': [
+    allow([ROOT, FOREIGN_USER]),
+    allow([USER, FOREIGN_ROOT], where('aws:ResourceTag/cost-center', '')),
+    allow([ROLE], where('aws:ResourceTag/cost-center', 'orders', 'StringNotEquals')),
+  ],
+  'all but a tag of the key': [
+    allow('*'),
+    deny([ROLE, FOREIGN_USER], where('aws:ResourceTag/stage', 'Prod')),
+    deny([USER], where('aws:ResourceTag/empty', 'true', 'Null')),
+  ],
+  'all but untagged requests': [
+    allow('*'),
+    deny([USER], where('aws:RequestTag/team', 'true', 'Null')),
+    deny([ROLE], where('aws:TagKeys', 'true', 'Null')),
+  ],
+  'tags of the request': [
+    allow([USER], { actions: ['TagResource'], ...where('aws:RequestTag/TEAM', 'orders') }),
+    allow([SESSION], { actions: ['TagResource'], ...where('aws:RequestTag/Team', 'Orders') }),
+    allow([ROLE], where('aws:TagKeys', ['Team', 'stage'], 'ForAllValues:StringEquals')),
+    allow([ROOT], {
+      actions: ['UntagResource'],
+      ...where('aws:TagKeys', ['Team', 'stage'], 'ForAnyValue:StringEquals'),
+    }),
+    allow([USER], { actions: ['UntagResource'], ...where('aws:TagKeys', 'cost-center', 'ForAnyValue:StringEquals') }),
+  ],
   'some operations': [allow([USER, FOREIGN_ROLE], { actions: ['GenerateMac', 'CreateGrant', 'RevokeGrant'] })],
 } as const satisfies Readonly<Record<string, readonly NaiveStatement[]>>;
 export type KeyPolicyName = keyof typeof KEY_POLICIES;
@@ -72,6 +120,9 @@ export const IDENTITY_NAMES = [
   'another key',
   'another operation',
   'all but this',
+  'a tag of the key',
+  'all but a tag of the key',
+  'tags of the request',
   'deny',
 ] as const;
 export type IdentityName = (typeof IDENTITY_NAMES)[number];
@@ -91,6 +142,9 @@ export function identityPolicy(
     'another key': [{ ...all, resource: OTHER_KEY }],
     'another operation': [{ ...all, actions: [operation === 'VerifyMac' ? 'GenerateMac' : 'VerifyMac'] }],
     'all but this': [all, { ...all, ...onlyThis, effect: 'Deny' }],
+    'a tag of the key': [{ ...all, ...where('aws:ResourceTag/team', 'orders') }],
+    'all but a tag of the key': [all, { ...all, ...where('aws:ResourceTag/STAGE', 'Prod'), effect: 'Deny' }],
+    'tags of the request': [{ ...all, ...where('aws:TagKeys', ['Team', 'stage'], 'ForAllValues:StringEquals') }],
     deny: [{ ...all, effect: 'Deny' }],
   };
   return policies[name];

@@ -61,6 +61,13 @@ export function switchedOff(otherKeyId: string): Readonly<Record<string, Sabotag
         return ask(request);
       },
     },
+    'conditions look at the tags of the key': { evaluate: without(/^aws:resourcetag/) },
+    'conditions look at the tags of the request': { evaluate: without(/^aws:requesttag/) },
+    'conditions look at the tag keys of the request': { evaluate: without(/^aws:tagkeys/) },
+    'the values of tags have a case': {
+      evaluate: (_policy, request, ask) =>
+        ask({ ...request, context: (name) => inLowerCase(name, request.context(name)) }),
+    },
     "another account's caller needs its own account's permission": {
       principal: (principal) =>
         principal.accountId === FOREIGN && principal.policies.length === 0
@@ -156,6 +163,17 @@ export function switchedOff(otherKeyId: string): Readonly<Record<string, Sabotag
     'the state of a key is looked at after the authorisation': { authorizer: StateFirstAuthorizer },
     'the state of a key is looked at': { authorizer: StatelessAuthorizer },
   };
+}
+
+/** Condition keys are not there. */
+function without(names: RegExp): NonNullable<Sabotage['evaluate']> {
+  return (_policy, request, ask) =>
+    ask({ ...request, context: (name) => (names.test(name) ? undefined : request.context(name)) });
+}
+
+/** The values of tags in lower case, where they are those of keys. */
+function inLowerCase(name: string, values: readonly string[] | undefined): readonly string[] | undefined {
+  return name.startsWith('aws:resourcetag/') ? values?.map((value) => value.toLowerCase()) : values;
 }
 
 function isOfKey(policy: Policy): boolean {

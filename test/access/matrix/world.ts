@@ -10,11 +10,11 @@ import * as mac from '../../../src/gen/hmacd/v1/mac_pb.ts';
 import { StoreUnavailableError } from '../../../src/records/record-store.ts';
 import { replaceRecord } from '../../../src/records/records.ts';
 import { FakeClock } from '../../support/running-service.ts';
-import { callOf, MESSAGE } from './calls.ts';
+import { callOf, MESSAGE, tagsOf } from './calls.ts';
 import { type Cell, GRANT_NAMES, KEY_POLICY_NAMES, STATES } from './cells.ts';
 import { type Foundation, makeFoundation, type Subject } from './foundation.ts';
 import type { NaiveGrant, NaiveStatement } from './naive-evaluator.ts';
-import { CALLERS, type CallerName, FOREIGN, GRANTS, identityPolicy, KEY_POLICIES } from './people.ts';
+import { CALLERS, type CallerName, FOREIGN, GRANTS, identityPolicy, KEY_POLICIES, TAGS } from './people.ts';
 import { type Sabotage, Wiring } from './wiring.ts';
 
 const HOUR = 60 * 60_000;
@@ -98,7 +98,12 @@ export class World implements AsyncDisposable {
     terms: NaiveGrant | undefined,
   ): Promise<Subject> {
     const root = principalOf(CALLERS.root.arn, [], 'bearer');
-    const init = { keySpec: key.KeySpec.HMAC_256, keyUsage: key.KeyUsage.GENERATE_VERIFY_MAC, policy: PROVISIONAL };
+    const init = {
+      keySpec: key.KeySpec.HMAC_256,
+      keyUsage: key.KeyUsage.GENERATE_VERIFY_MAC,
+      policy: PROVISIONAL,
+      tags: tagsOf(TAGS),
+    };
     const created = await wiring.keys.createKey(create(key.CreateKeyRequestSchema, init), callOf('CreateKey', root));
     const { keyId, arn } = created.keyMetadata as { keyId: string; arn: string };
     const request = { keyId, message: MESSAGE, macAlgorithm: mac.MacAlgorithm.HMAC_SHA_256 };
@@ -169,7 +174,7 @@ function documentOf(statements: readonly NaiveStatement[]) {
       ...(principals !== undefined && { Principal: principals === '*' ? '*' : { AWS: principals } }),
       Action: actions.map((action) => `kms:${action}`),
       Resource: resource,
-      ...(condition && { Condition: { StringEquals: { [condition.key]: condition.value } } }),
+      ...(condition && { Condition: { [condition.operator]: { [condition.key]: condition.value } } }),
     })),
   };
 }
