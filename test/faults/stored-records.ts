@@ -14,11 +14,14 @@ export interface Vault {
 export function redisVault({ accountId }: Deployment): Vault {
   const redis = new Redis(inject('redis')!.shared);
   onTestFinished(() => redis.disconnect());
-  const records = `hmacd:{${accountId}}:records`;
+  const [records, paths] = ['records', 'paths'].map((name) => `hmacd:{${accountId}}:${name}`) as [string, string];
   return {
     read: async (path) => (await redis.hgetBuffer(records, path))!,
     write: async (path, record) => void (await redis.hset(records, path, record)),
-    remove: async (path) => void (await redis.hdel(records, path)),
+    async remove(path) {
+      await redis.hdel(records, path);
+      await redis.zrem(paths, path);
+    },
   };
 }
 
