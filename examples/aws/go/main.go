@@ -5,7 +5,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -87,6 +93,38 @@ func main() {
 	fails[*types.UnsupportedOperationException](client.EnableKeyRotation(ctx, &kms.EnableKeyRotationInput{KeyId: id}))
 	fails[*types.UnsupportedOperationException](client.RotateKeyOnDemand(ctx, &kms.RotateKeyOnDemandInput{KeyId: id}))
 
+	usage := must(client.GetKeyLastUsage(ctx, &kms.GetKeyLastUsageInput{KeyId: id})).KeyLastUsage
+	equal(usage.Operation, types.KeyLastUsageTrackingOperationVerifyMac)
+
+	external := must(client.CreateKey(ctx, &kms.CreateKeyInput{
+		KeySpec:  types.KeySpecHmac256,
+		KeyUsage: types.KeyUsageTypeGenerateVerifyMac,
+		Origin:   types.OriginTypeExternal,
+	})).KeyMetadata
+	parameters := must(client.GetParametersForImport(ctx, &kms.GetParametersForImportInput{
+		KeyId:             external.KeyId,
+		WrappingAlgorithm: types.AlgorithmSpecRsaesOaepSha256,
+		WrappingKeySpec:   types.WrappingKeySpecRsa2048,
+	}))
+	wrapper := must(x509.ParsePKIXPublicKey(parameters.PublicKey)).(*rsa.PublicKey)
+	material := bytes.Repeat([]byte("m"), 32)
+	must(client.ImportKeyMaterial(ctx, &kms.ImportKeyMaterialInput{
+		KeyId:                external.KeyId,
+		ImportToken:          parameters.ImportToken,
+		EncryptedKeyMaterial: must(rsa.EncryptOAEP(sha256.New(), rand.Reader, wrapper, material, nil)),
+		ExpirationModel:      types.ExpirationModelTypeKeyMaterialDoesNotExpire,
+	}))
+	mac := hmac.New(sha256.New, material)
+	mac.Write(message)
+	byImported := must(client.GenerateMac(ctx, &kms.GenerateMacInput{
+		KeyId: external.KeyId, Message: message, MacAlgorithm: algorithm,
+	}))
+	equal(string(byImported.Mac), string(mac.Sum(nil)))
+	must(client.DeleteImportedKeyMaterial(ctx, &kms.DeleteImportedKeyMaterialInput{KeyId: external.KeyId}))
+	fails[*types.KMSInvalidStateException](client.GenerateMac(ctx, &kms.GenerateMacInput{
+		KeyId: external.KeyId, Message: message, MacAlgorithm: algorithm,
+	}))
+
 	grant := must(client.CreateGrant(ctx, &kms.CreateGrantInput{
 		KeyId:             id,
 		GranteePrincipal:  role,
@@ -141,7 +179,7 @@ func main() {
 	must(client.EnableKey(ctx, &kms.EnableKeyInput{KeyId: id}))
 
 	// More than fits a page, of everything of which there can be more than one.
-	keys := []*string{id}
+	keys := []*string{id, external.KeyId}
 	for n := range 4 {
 		made := must(client.CreateKey(ctx, &kms.CreateKeyInput{
 			KeySpec: types.KeySpecHmac256, KeyUsage: types.KeyUsageTypeGenerateVerifyMac,
@@ -190,7 +228,7 @@ func main() {
 		must(client.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: made, PendingWindowInDays: aws.Int32(7)}))
 	}
 
-	equal(len(answered), 28)
+	equal(len(answered), 32)
 	fmt.Println(len(answered), "operations")
 }
 

@@ -1,6 +1,12 @@
 package example;
 
 import java.net.URI;
+import java.nio.charset.StandardCharsets;
+import java.security.GeneralSecurityException;
+import java.security.KeyFactory;
+import java.security.PublicKey;
+import java.security.spec.MGF1ParameterSpec;
+import java.security.spec.X509EncodedKeySpec;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
@@ -8,21 +14,28 @@ import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import javax.crypto.Cipher;
+import javax.crypto.spec.OAEPParameterSpec;
+import javax.crypto.spec.PSource;
 import software.amazon.awssdk.core.SdkBytes;
 import software.amazon.awssdk.core.interceptor.Context;
 import software.amazon.awssdk.core.interceptor.ExecutionAttributes;
 import software.amazon.awssdk.core.interceptor.ExecutionInterceptor;
 import software.amazon.awssdk.core.interceptor.SdkExecutionAttribute;
 import software.amazon.awssdk.services.kms.KmsClient;
+import software.amazon.awssdk.services.kms.model.AlgorithmSpec;
 import software.amazon.awssdk.services.kms.model.AliasListEntry;
 import software.amazon.awssdk.services.kms.model.CreateGrantResponse;
 import software.amazon.awssdk.services.kms.model.DisabledException;
 import software.amazon.awssdk.services.kms.model.DryRunOperationException;
+import software.amazon.awssdk.services.kms.model.ExpirationModelType;
 import software.amazon.awssdk.services.kms.model.GenerateMacRequest;
+import software.amazon.awssdk.services.kms.model.GetParametersForImportResponse;
 import software.amazon.awssdk.services.kms.model.GrantListEntry;
 import software.amazon.awssdk.services.kms.model.GrantOperation;
 import software.amazon.awssdk.services.kms.model.InvalidGrantTokenException;
 import software.amazon.awssdk.services.kms.model.InvalidKeyUsageException;
+import software.amazon.awssdk.services.kms.model.KeyLastUsageTrackingOperation;
 import software.amazon.awssdk.services.kms.model.KeyListEntry;
 import software.amazon.awssdk.services.kms.model.KeyMetadata;
 import software.amazon.awssdk.services.kms.model.KeySpec;
@@ -32,10 +45,12 @@ import software.amazon.awssdk.services.kms.model.KmsInvalidMacException;
 import software.amazon.awssdk.services.kms.model.KmsInvalidStateException;
 import software.amazon.awssdk.services.kms.model.MacAlgorithmSpec;
 import software.amazon.awssdk.services.kms.model.NotFoundException;
+import software.amazon.awssdk.services.kms.model.OriginType;
 import software.amazon.awssdk.services.kms.model.Tag;
 import software.amazon.awssdk.services.kms.model.UnsupportedOperationException;
 import software.amazon.awssdk.services.kms.model.VerifyMacRequest;
 import software.amazon.awssdk.services.kms.model.VerifyMacResponse;
+import software.amazon.awssdk.services.kms.model.WrappingKeySpec;
 
 /**
  * Makes every call of AWS KMS that hmacd has, by the AWS SDK for Java v2, and gets every typed exception of GenerateMac
@@ -62,12 +77,54 @@ public final class EveryCall {
             .overrideConfiguration(c -> c.addExecutionInterceptor(answered))
             .build()) {
       everyCall(kms);
-      equal(answered.operations.size(), 28);
+      equal(answered.operations.size(), 32);
       System.out.println(answered.operations.size() + " operations");
     } catch (RuntimeException | AssertionError error) {
       // Thrown out of main, some exceptions of the SDK are too late for exec:java, which has closed their class loader.
       error.printStackTrace();
       System.exit(1);
+    }
+  }
+
+  /** Imports key material into a key of its own, and deletes it. */
+  private static void importMaterial(KmsClient kms, GenerateMacRequest generate) {
+    String id =
+        kms.createKey(
+                r -> r.keySpec(KeySpec.HMAC_256).keyUsage(KeyUsageType.GENERATE_VERIFY_MAC).origin(OriginType.EXTERNAL))
+            .keyMetadata()
+            .keyId();
+    GetParametersForImportResponse parameters =
+        kms.getParametersForImport(
+            r ->
+                r.keyId(id)
+                    .wrappingAlgorithm(AlgorithmSpec.RSAES_OAEP_SHA_256)
+                    .wrappingKeySpec(WrappingKeySpec.RSA_2048));
+    byte[] material = "m".repeat(32).getBytes(StandardCharsets.UTF_8);
+    kms.importKeyMaterial(
+        r ->
+            r.keyId(id)
+                .importToken(parameters.importToken())
+                .encryptedKeyMaterial(SdkBytes.fromByteArray(wrapped(material, parameters.publicKey().asByteArray())))
+                .expirationModel(ExpirationModelType.KEY_MATERIAL_DOES_NOT_EXPIRE));
+    GenerateMacRequest byImported = generate.copy(r -> r.keyId(id));
+    equal(kms.generateMac(byImported).mac().asByteArray().length, 32);
+    kms.deleteImportedKeyMaterial(r -> r.keyId(id));
+    fails(KmsInvalidStateException.class, () -> kms.generateMac(byImported));
+    kms.scheduleKeyDeletion(r -> r.keyId(id).pendingWindowInDays(7));
+  }
+
+  /** Material, wrapped by RSAES-OAEP with SHA-256 for both of its hashes. */
+  private static byte[] wrapped(byte[] material, byte[] publicKey) {
+    try {
+      Cipher cipher = Cipher.getInstance("RSA/ECB/OAEPPadding");
+      PublicKey key = KeyFactory.getInstance("RSA").generatePublic(new X509EncodedKeySpec(publicKey));
+      cipher.init(
+          Cipher.ENCRYPT_MODE,
+          key,
+          new OAEPParameterSpec("SHA-256", "MGF1", MGF1ParameterSpec.SHA256, PSource.PSpecified.DEFAULT));
+      return cipher.doFinal(material);
+    } catch (GeneralSecurityException error) {
+      throw new IllegalStateException(error);
     }
   }
 
@@ -113,6 +170,10 @@ public final class EveryCall {
     equal(kms.listKeyRotations(r -> r.keyId(id)).rotations(), List.of());
     fails(UnsupportedOperationException.class, () -> kms.enableKeyRotation(r -> r.keyId(id)));
     fails(UnsupportedOperationException.class, () -> kms.rotateKeyOnDemand(r -> r.keyId(id)));
+
+    equal(
+        kms.getKeyLastUsage(r -> r.keyId(id)).keyLastUsage().operation(), KeyLastUsageTrackingOperation.VERIFY_MAC);
+    importMaterial(kms, generate);
 
     CreateGrantResponse retired =
         kms.createGrant(
