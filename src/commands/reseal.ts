@@ -1,8 +1,9 @@
 import { readConfig } from '../config.ts';
-import { ConflictError } from '../records/record-store.ts';
+import { COMMIT_LIFETIME, ConflictError } from '../records/record-store.ts';
 import { resealRecords, type Survey, surveyRecords } from '../records/resealing.ts';
 import { RootKeyChange } from '../records/root-key-change.ts';
 import { rootKeyIdOf } from '../records/sealer.ts';
+import { setTimeout as delay } from 'node:timers/promises';
 import { openDeployment } from './open-deployment.ts';
 
 /**
@@ -20,6 +21,8 @@ export async function reseal(args: readonly string[]): Promise<number> {
   say(`the root key ${rootKeyId} seals from now on`);
   say(`${await resealRecords(store, sealer, rootKeyId)} records were sealed anew under it`);
 
+  // A commit that was sealed before may still be on its way.
+  if (!store.exclusive) await delay(COMMIT_LIFETIME);
   const settled = await change.agreed();
   const survey = await surveyRecords(store, sealer, rootKeyId);
   tellDamaged(survey);

@@ -1,4 +1,4 @@
-import { timestampDate, timestampFromDate, timestampMs } from '@bufbuild/protobuf/wkt';
+import { timestampDate, timestampFromDate, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Call } from '../access/call.ts';
 import type { ConditionValues } from '../access/condition-context.ts';
 import { awsNameIn } from '../aws-name.ts';
@@ -85,11 +85,13 @@ export class ImportService {
       if (problem !== undefined) throw new KmsError('ValidationException', problem);
       const parameters = await this.#parameters(found.message.keyId, request.importToken!);
       const material = await materialOf(request.encryptedKeyMaterial!, found.message, parameters);
-      const imported = rememberMaterial(material, found.message.imported, request.validTo);
+      const validTo = request.validTo && timestampFromMs(timestampMs(request.validTo));
+      const imported = rememberMaterial(material, found.message.imported, validTo);
       const key = withMaterial(found.message, material, imported, call.keyArn!);
       await this.#records.commit(
         [replaceRecord(found, KeySchema, key), ...(await this.#end(key))],
-        endsEarlier(key, found.message) ? 'takes away' : 'adds',
+        // Where the material ends, it may end earlier than some replica knows.
+        found.message.material.length > 0 && imported.validTo !== undefined ? 'takes away' : 'adds',
       );
     });
     return { keyId: call.keyArn! };
@@ -100,13 +102,10 @@ export class ImportService {
       const found = await this.#keys.byId(request.keyId!, call);
       requireOrigin(Origin.EXTERNAL, found);
       requireAbsent('keyMaterialId', request.keyMaterialId, found);
-      if (found.message.material.length > 0) {
-        const key = withoutMaterial(found.message);
-        await this.#records.commit([replaceRecord(found, KeySchema, key)], 'takes away');
-      } else {
-        // Whoever took it away may be waiting still.
-        await this.#records.settled();
-      }
+      // Also of material that has ended, whether or not it was swept away: whoever took it away may be waiting still.
+      if (found.message.imported === undefined) return;
+      const key = withoutMaterial(found.message);
+      await this.#records.commit([replaceRecord(found, KeySchema, key)], 'takes away');
     });
     return { keyId: call.keyArn! };
   }
@@ -114,14 +113,12 @@ export class ImportService {
   /** @throws KmsError InvalidImportTokenException, ExpiredImportTokenException */
   async #parameters(keyId: string, token: Uint8Array): Promise<ImportParameters> {
     const validTo = validToOf(token);
-    const found =
-      validTo &&
-      (await this.#records.get(
-        ImportParametersSchema,
-        this.#paths.importParametersOf(validTo, keyId, digestOf(token)),
-      ));
-    if (validTo === undefined || found === undefined) throw new KmsError('InvalidImportTokenException');
+    if (validTo === undefined) throw new KmsError('InvalidImportTokenException');
+    // What it says itself is enough: what it stood for is destroyed by then.
     if (validTo.getTime() <= this.#clock.now()) throw new KmsError('ExpiredImportTokenException');
+    const path = this.#paths.importParametersOf(validTo, keyId, digestOf(token));
+    const found = await this.#records.get(ImportParametersSchema, path);
+    if (found === undefined) throw new KmsError('InvalidImportTokenException');
     return found.message;
   }
 
@@ -187,12 +184,4 @@ async function materialOf(wrapped: Uint8Array, key: Key, parameters: ImportParam
     throw new KmsError('InvalidCiphertextException');
   }
   return material;
-}
-
-/** Whether a key that could be used ends earlier than it would have. */
-function endsEarlier(key: Key, before: Key): boolean {
-  const [end, endBefore] = [key, before].map(({ imported }) =>
-    imported?.validTo === undefined ? Infinity : timestampMs(imported.validTo),
-  ) as [number, number];
-  return before.material.length > 0 && end < endBefore;
 }

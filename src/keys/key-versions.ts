@@ -38,10 +38,9 @@ export function withNextVersion(key: Key, length: number, now: number): Key {
   return { ...key, versions: [...key.versions, newVersion(newest + 1, randomBytes(length), now)] };
 }
 
-/** The key whose newest version is current; the same object when it was so already. */
-export function withNewestVersionCurrent(key: Key): Key {
-  const newest = newestVersion(key);
-  return newest === key.currentVersion ? key : { ...key, currentVersion: newest };
+/** The key whose current version is this one, or a later one; the same object when it was so already. */
+export function withCurrentVersion(key: Key, version: number): Key {
+  return version <= key.currentVersion ? key : { ...key, currentVersion: version };
 }
 
 /**
@@ -60,6 +59,7 @@ export function withoutVersion(key: Key, version: number, arn: string): Key {
   return { ...key, versions };
 }
 
-function newestVersion({ versions }: Key): number {
+/** The newest version of a key; 0 of a key without versions. */
+export function newestVersion({ versions }: Key): number {
   return versions.at(-1)?.version ?? 0;
 }

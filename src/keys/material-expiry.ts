@@ -10,9 +10,6 @@ import type { KeyPaths } from './key-paths.ts';
 /** How many records are looked up at once. */
 const BATCH = 200;
 
-/** How long the parameters of an import token that has ended are kept, in milliseconds, so that it is told from none. */
-const TOKEN_REST = 24 * 60 * 60 * 1_000;
-
 /** Destroys imported material that has ended, and what may no longer be used to import any. */
 export class MaterialExpiry extends Sweeper {
   readonly #records: Records;
@@ -32,7 +29,7 @@ export class MaterialExpiry extends Sweeper {
     await this.#eachUntil(this.#paths.materialEnds, now, async (end) => {
       await this.#records.commit([removeRecord(end), ...(await this.#destruction(end, now))], 'adds');
     });
-    await this.#eachUntil(this.#paths.importParameters, now - TOKEN_REST, async (parameters) => {
+    await this.#eachUntil(this.#paths.importParameters, now, async (parameters) => {
       await this.#records.commit([removeRecord(parameters)], 'adds');
     });
   }

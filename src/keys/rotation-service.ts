@@ -2,7 +2,7 @@ import type { Call } from '../access/call.ts';
 import type { Clock } from '../clock.ts';
 import { KmsError } from '../errors.ts';
 import { KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
-import { Origin } from '../gen/hmacd/v1/key_pb.ts';
+import { KeyState, Origin } from '../gen/hmacd/v1/key_pb.ts';
 import {
   type DisableKeyRotationRequest,
   type EnableKeyRotationRequest,
@@ -17,7 +17,7 @@ import { type Records, replaceRecord } from '../records/records.ts';
 import { algorithmOfKeySpec } from './algorithms.ts';
 import { requireChangeable, requireUsable } from './key.ts';
 import { type FoundKey, type KeyReader, requireOrigin } from './key-reader.ts';
-import { requireVersions, withNewestVersionCurrent, withNextVersion, withoutVersion } from './key-versions.ts';
+import { newestVersion, requireVersions, withCurrentVersion, withNextVersion, withoutVersion } from './key-versions.ts';
 import { markerAfter, nameOfMarker, pageOf } from './marker.ts';
 
 /** The operations on the rotation of keys, of requests that are within their limits. */
@@ -79,25 +79,25 @@ export class RotationService {
   }
 
   async rotateKeyOnDemand(request: RotateKeyOnDemandRequest, call: Call) {
-    await this.#records.untilUncontended(async () => {
+    const keyVersion = await this.#records.untilUncontended(async () => {
       const found = await this.#keys.byId(request.keyId!, call);
       requireUsableKey(found);
       requireVersions(found.message);
       const { length } = algorithmOfKeySpec(found.message.keySpec)!;
       const key = withNextVersion(found.message, length, this.#clock.now());
       if (key !== found.message) await this.#records.commit([replaceRecord(found, KeySchema, key)], 'adds');
+      return newestVersion(key);
     });
-    // Only when every replica can verify its MACs may one make any.
+    // Only when every replica can verify its MACs may one make any; a later one has to wait itself.
     await this.#records.settled();
-    const { currentVersion } = await this.#records.untilUncontended(async () => {
+    await this.#records.untilUncontended(async () => {
       const found = await this.#keys.find(request.keyId!, call);
-      const key = withNewestVersionCurrent(found.message);
+      const key = withCurrentVersion(found.message, keyVersion);
       if (key !== found.message) await this.#records.commit([replaceRecord(found, KeySchema, key)], 'adds');
-      return key;
     });
     // When no replica makes MACs by the version before, that may be retired.
     await this.#records.settled();
-    return { keyId: call.keyArn!, keyVersion: currentVersion };
+    return { keyId: call.keyArn!, keyVersion };
   }
 
   async retireKeyVersion(request: RetireKeyVersionRequest, call: Call) {
@@ -105,6 +105,9 @@ export class RotationService {
     await this.#records.untilUncontended(async () => {
       const found = await this.#keys.byId(request.keyId!, call);
       requireVersions(found.message);
+      // Whoever retired it, or scheduled the key's deletion, may be waiting still.
+      const isThere = found.message.versions.some(({ version }) => version === keyVersion);
+      if (!isThere || found.message.keyState === KeyState.PENDING_DELETION) await this.#records.settled();
       requireChangeable(found.message, call.keyArn!);
       const key = withoutVersion(found.message, keyVersion, call.keyArn!);
       await this.#records.commit([replaceRecord(found, KeySchema, key)], 'takes away');

@@ -1,4 +1,10 @@
 /**
+ * How long a commit may be on its way to a store, in milliseconds: where its reply is lost, it is sent again for some
+ * seconds, and each time waited for. It is sealed only once.
+ */
+export const COMMIT_LIFETIME = 8_000;
+
+/**
  * A small ordered key-value store with optimistic transactions. It knows nothing of keys, and sees only sealed values.
  *
  * Every method fails with {@link StoreUnavailableError} when the store cannot be reached, fails to answer in time, or is

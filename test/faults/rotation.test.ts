@@ -44,7 +44,7 @@ class Rotated {
       } catch (error) {
         this.failures.push(String(error));
       }
-      await delay(1);
+      await delay(20);
     }
   }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { KeySpec, KeyUsage, Origin } from '../../src/gen/hmacd/v1/key_pb.ts';
 import { IncludeKeyMaterial, RotationType } from '../../src/gen/hmacd/v1/rotation_pb.ts';
 import { StoreUnavailableError } from '../../src/records/record-store.ts';
@@ -169,6 +170,44 @@ describe('a key with versions', () => {
     const external = keys.createKey({ ...versioned, origin: Origin.EXTERNAL });
     expect((await refusal(external))[0]).toBe('UnsupportedOperationException');
   });
+});
+
+it('A version that another call has added since is not made current before its time', async () => {
+  const clock = new FakeClock();
+  const store = new ControlledStore();
+  const running = await startService({ KEY_CACHE_TTL: '1s' }, { clock, store, sealer: openSealer });
+  onTestFinished(async () => {
+    await running[Symbol.asyncDispose]();
+    await store[Symbol.asyncDispose]();
+  });
+  const { keys, rotation } = running.clients.gRPC;
+  const { keyId } = (await keys.createKey(versioned)).keyMetadata!;
+  const stateOf = async () => {
+    const { versions, currentVersion } = (await storedKey(store, keyId))!;
+    return { newest: versions.at(-1)!.version, currentVersion };
+  };
+  const rotate = async () => (await rotation.rotateKeyOnDemand({ keyId })).keyVersion;
+  const first = rotate();
+  await vi.waitFor(async () => expect(await stateOf()).toEqual({ newest: 2, currentVersion: 1 }));
+  await delay(50);
+  clock.advance(500);
+  const second = rotate();
+  await delay(100);
+  // The first one's wait ends, and a third one adds a version, while the second one still waits for the version before.
+  clock.advance(560);
+  await vi.waitFor(async () => expect(await stateOf()).toEqual({ newest: 2, currentVersion: 2 }));
+  const third = rotate();
+  await vi.waitFor(async () => expect(await stateOf()).toEqual({ newest: 3, currentVersion: 2 }));
+  await delay(50);
+  clock.advance(520);
+  await delay(200);
+  expect(await stateOf()).toEqual({ newest: 3, currentVersion: 2 });
+  clock.advance(600);
+  await vi.waitFor(async () => expect(await stateOf()).toEqual({ newest: 3, currentVersion: 3 }));
+  clock.advance(1_100);
+  await delay(100);
+  clock.advance(1_100);
+  expect(await Promise.all([first, second, third])).toEqual([2, 2, 3]);
 });
 
 it('A key without versions is as on AWS', async () => {

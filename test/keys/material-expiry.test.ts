@@ -82,6 +82,15 @@ it('Material that was imported anew stays until its new end', async () => {
   expect(await stored()).toEqual(GONE);
 });
 
+it('Material that has ended is destroyed by whoever deletes it, too', async () => {
+  const { clock, importFor, stored, imports, keyId } = await start();
+  await importFor(1);
+  clock.advance(HOUR);
+  expect(await stored()).toEqual(THERE);
+  await imports.deleteImportedKeyMaterial({ keyId });
+  expect(await stored()).toEqual(GONE);
+});
+
 it('A key that was deleted meanwhile, or that is pending deletion, keeps nothing from being swept', async () => {
   const { clock, importFor, sweep, stored, left, keys, imports, keyId, failures } = await start();
   await importFor(1);
@@ -99,9 +108,9 @@ it('A key that was deleted meanwhile, or that is pending deletion, keeps nothing
   expect(failures).toEqual([]);
 });
 
-it('What can be used to import is destroyed a day after it ended', async () => {
+it('What can be used to import is destroyed when it has ended', async () => {
   const { clock, sweep, left } = await start();
-  clock.advance(2 * DAY - 1);
+  clock.advance(DAY - 1);
   await sweep();
   expect(await left(paths.importParameters)).toBe(1);
   clock.advance(1);
