@@ -149,7 +149,7 @@ async function killHalfWay(deployment: Deployment, rootKeyFile: string): Promise
 describe.skipIf(inject('redis') === undefined)('the root key of a fleet', { timeout: 240_000 }, () => {
   it.each([
     { killed: false, count: 10_000 },
-    { killed: true, count: 4_000 },
+    { killed: true, count: 2_500 },
   ])(
     'is changed over $count keys under load without a failed call (killed half-way: $killed)',
     async ({ killed, count }) => {
