@@ -1,9 +1,10 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it } from 'vitest';
-import { KeyState } from '../../src/gen/hmacd/v1/key_pb.ts';
+import { type Key, KeySchema } from '../../src/gen/hmacd/store/v1/records_pb.ts';
+import { KeyState, type Tag } from '../../src/gen/hmacd/v1/key_pb.ts';
 import { makeKey } from '../keys/fixture.ts';
 import type { Clients } from '../support/clients.ts';
-import { findSerialOrder, type Observation, type SerialObject } from '../support/serial-order.ts';
+import { findSerialOrder, type SerialObject } from '../support/serial-order.ts';
 import {
   CALLERS,
   chosen,
@@ -28,9 +29,6 @@ const OPERATIONS = [
   'UpdateKeyDescription',
   'TagResource',
 ] as const;
-
-/** Those that only add to what callers may do, and so do not wait. */
-const AT_ONCE: readonly string[] = ['EnableKey', 'UpdateKeyDescription'];
 
 interface Input {
   readonly operation: (typeof OPERATIONS)[number] | 'EndState';
@@ -75,16 +73,22 @@ function textOf({ keyState, deletionDate, description, tag }: State): string {
   return [keyState, deletionDate, description, tag].join(', ');
 }
 
-/** What DescribeKey and ListResourceTags say of a key. */
-async function endState({ keys }: Clients, keyId: string): Promise<State> {
-  const { tags } = await keys.listResourceTags({ keyId });
-  const { keyState, deletionDate, description } = (await keys.describeKey({ keyId })).keyMetadata!;
+/** A key as its record has it, or as DescribeKey and ListResourceTags answer. */
+function stateOf(
+  { keyState, deletionDate, description }: Pick<Key, 'keyState' | 'deletionDate' | 'description'>,
+  tags: readonly Tag[],
+): State {
   return {
     keyState: Object.entries(KeyState).find(([, value]) => value === keyState)![0],
     deletionDate: deletionDate === undefined ? '' : millisecondsOf(deletionDate),
     description,
     tag: tags[0]?.tagValue ?? '',
   };
+}
+
+async function endState({ keys }: Clients, keyId: string): Promise<State> {
+  const { tags } = await keys.listResourceTags({ keyId });
+  return stateOf((await keys.describeKey({ keyId })).keyMetadata!, tags);
 }
 
 function callOf(operation: Input['operation'], keyId: string, text: string, client: Clients): RacingCall<Input> {
@@ -115,10 +119,6 @@ async function pendingDeletions({ records, paths }: Track): Promise<string[]> {
   return found.map(({ path }) => path);
 }
 
-function hasWaited({ input, output }: Observation<Input, string>): boolean {
-  return KEY.changes(input, output) && !AT_ONCE.includes(input.operation);
-}
-
 /** Has callers change the states of a few keys, and looks at these in the end. */
 async function raceForStates(track: Track, callers = CALLERS) {
   const client = track.clients[0]!;
@@ -130,8 +130,12 @@ async function raceForStates(track: Track, callers = CALLERS) {
   };
   const raced = await race(track, callAt, callers);
   const ends = await Promise.all(keyIds.map((keyId) => observe(callOf('EndState', keyId, '', client))));
-  const history = withLikelyTimes(track, [...raced, ...ends], hasWaited);
-  return keyIds.map((keyId) => ({ keyId, history: history.filter(({ input }) => input.keyId === keyId) }));
+  return keyIds.map((keyId) => {
+    const ofKey = [...raced, ...ends].filter(({ input }) => input.keyId === keyId);
+    const committed = track.committed(KeySchema, track.paths.key(keyId));
+    const states = committed.map(({ at, state }) => ({ at, state: stateOf(state!, state!.tags) }));
+    return { keyId, history: withLikelyTimes(ofKey, KEY, states) };
+  });
 }
 
 describe.each(Object.entries(TRACKS))('with %s', (_track, start) => {

@@ -1,10 +1,12 @@
+import { type DescMessage, fromBinary, type MessageShape } from '@bufbuild/protobuf';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { inject, onTestFinished } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { KeyPaths } from '../../src/keys/key-paths.ts';
 import { openRedisRecordStore } from '../../src/records/redis-record-store.ts';
-import type { RecordStore } from '../../src/records/record-store.ts';
+import type { Commit, RecordStore } from '../../src/records/record-store.ts';
 import type { Records } from '../../src/records/records.ts';
 import { openSqliteRecordStore } from '../../src/records/sqlite-record-store.ts';
 import { openSealer, recordsOf } from '../keys/fixture.ts';
@@ -13,7 +15,7 @@ import { clientsOf, type Clients, failureOf } from '../support/clients.ts';
 import { temporaryFolder } from '../support/deployment.ts';
 import { redisStoreOptions } from '../support/redis-server.ts';
 import { startService } from '../support/running-service.ts';
-import type { Observation } from '../support/serial-order.ts';
+import type { Observation, SerialObject } from '../support/serial-order.ts';
 
 /** How many callers race. */
 export const CALLERS = 1_000;
@@ -23,6 +25,9 @@ const CALLS = 3;
 const TTL = 100;
 /** How many connections there are to each service. */
 const CONNECTIONS = 4;
+
+/** A time after which something has just happened, in milliseconds. */
+const MOMENT = 1e-3;
 
 /** The stores to race on, and how many services share one. */
 export const TRACKS: Readonly<Record<string, () => Promise<Track>>> = {
@@ -39,12 +44,18 @@ export const TRACKS: Readonly<Record<string, () => Promise<Track>>> = {
   }),
 };
 
+/** What something became, and when, in milliseconds by the clock of the observations. */
+export interface Moment<S> {
+  readonly at: number;
+  readonly state: S;
+}
+
 /** Services on one store that seals nothing; they end with the test. */
 export interface Track {
   /** Each over a connection of its own. */
   readonly clients: readonly Clients[];
-  /** Whether there is another service to wait for. */
-  readonly shared: boolean;
+  /** Each version of a record that was committed since the start, in their order. */
+  readonly committed: <D extends DescMessage>(schema: D, path: string) => Moment<MessageShape<D> | undefined>[];
   /** What is in the store. */
   readonly records: Records;
   readonly paths: KeyPaths;
@@ -63,7 +74,16 @@ export async function startCarelessTrack(): Promise<Track> {
 
 async function startTrack(stores: readonly RecordStore[], accountId: string): Promise<Track> {
   const clients: Clients[][] = [];
-  for (const store of stores) {
+  const commits: { at: number; commit: Commit }[] = [];
+  for (const stored of stores) {
+    const store = alteredStore(stored, {
+      async commit(commit) {
+        // In the order in which they are sent; whoever commits upon another one has seen that before it sends its own.
+        const sent = { at: performance.now(), commit };
+        await stored.commit(commit);
+        commits.push(sent);
+      },
+    });
     const settings = { ACCOUNT_ID: accountId, KEY_CACHE_TTL: `${TTL}ms` };
     const service = await startService(settings, { store, sealer: openSealer });
     onTestFinished(() => service[Symbol.asyncDispose]());
@@ -74,7 +94,14 @@ async function startTrack(stores: readonly RecordStore[], accountId: string): Pr
   return {
     // Of the services in turn.
     clients: Array.from({ length: CONNECTIONS }, (_, n) => clients.map((ofService) => ofService[n]!)).flat(),
-    shared: stores.length > 1,
+    committed(schema, path) {
+      const inOrder = commits.toSorted((a, b) => a.at - b.at);
+      return inOrder.flatMap(({ at, commit: { put, remove } }) => {
+        const record = put.find((candidate) => candidate.path === path);
+        if (record !== undefined) return { at, state: fromBinary(schema, openSealer.open(record)) };
+        return remove.includes(path) ? { at, state: undefined } : [];
+      });
+    },
     records: recordsOf(stores[0]!, systemClock),
     paths: new KeyPaths(accountId),
   };
@@ -132,13 +159,38 @@ export function withoutUnansweredReads<I>(
   return history.filter(({ input, output }) => !(isRead(input) && output.startsWith('KeyUnavailableException: ')));
 }
 
-/** A history with a guess of when calls took effect that have answered only when the leases of all services were over. */
-export function withLikelyTimes<I>(
-  { shared }: Track,
+/**
+ * A history of calls on one thing with the moments at which they took effect, found by what was committed meanwhile: a
+ * call that did what a commit did is taken for its maker, and one that left things as they were took effect while they
+ * were so. Calls that are alike may be taken for one another; the search for an order sorts that out.
+ *
+ * @param became what commits made of the thing, in their order, the first of them as it was in the beginning
+ */
+export function withLikelyTimes<S, I>(
   history: readonly Observation<I, string>[],
-  waited: (observation: Observation<I, string>) => boolean,
+  object: SerialObject<S, I, string>,
+  became: readonly Moment<S>[],
 ): Observation<I, string>[] {
-  return history.map((call) => (shared && waited(call) ? { ...call, likely: call.end - 1.05 * TTL } : call));
+  const likely = new Map<Observation<I, string>, number>();
+  const states = became.filter(({ state }, n) => !isDeepStrictEqual(state, became[n - 1]?.state));
+  const left = new Set(history.filter(({ input, output }) => object.changes(input, output)));
+  const leadsTo = (from: S, { input, output }: Observation<I, string>, to: S) =>
+    isDeepStrictEqual(object.next(from, input, output), to);
+  states.slice(1).forEach(({ at, state }, n) => {
+    const makers = [...left].filter((call) => call.begin <= at && at <= call.end);
+    const [maker] = makers.filter((call) => leadsTo(states[n]!.state, call, state)).toSorted((a, b) => a.end - b.end);
+    if (maker === undefined) return;
+    likely.set(maker, at);
+    left.delete(maker);
+  });
+  for (const call of left) {
+    const as = states.find(({ state, at }, n) => {
+      const until = states[n + 1]?.at ?? Infinity;
+      return at <= call.end && call.begin <= until && leadsTo(state, call, state);
+    });
+    if (as !== undefined) likely.set(call, Math.max(as.at + MOMENT, call.begin));
+  }
+  return history.map((call) => (likely.has(call) ? { ...call, likely: likely.get(call)! } : call));
 }
 
 /** A number from 0 to below `limit` that is the same for the same `n` and `use` in every run, and looks like any. */
