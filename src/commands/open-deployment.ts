@@ -1,12 +1,11 @@
 import type { Config } from '../config.ts';
 import { systemClock } from '../clock.ts';
-import type { DeploymentSchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import { openLog } from '../log.ts';
 import { ChangeFollower } from '../records/change-follower.ts';
-import { deploymentPath, readDeployment } from '../records/deployment-record.ts';
+import { type DeploymentEntry, deploymentPath, readDeployment } from '../records/deployment-record.ts';
 import { describeStore, openExistingRecordStore } from '../records/open-record-store.ts';
 import type { RecordStore } from '../records/record-store.ts';
-import { type Entry, Records } from '../records/records.ts';
+import { Records } from '../records/records.ts';
 import { readRootKeys, type RootKey } from '../records/root-keys.ts';
 import { RootKeySealer } from '../records/sealer.ts';
 
@@ -18,7 +17,7 @@ export interface OpenDeployment extends AsyncDisposable {
   /** A commit to them that takes away waits for the leases of the replicas. */
   readonly records: Records;
   /** What the replicas have agreed on. */
-  readonly agreed: Entry<typeof DeploymentSchema>;
+  readonly agreed: DeploymentEntry;
 }
 
 /** Opens the store of a deployment, which has to be there; throws an Error with one sentence for the operator. */

@@ -25,7 +25,7 @@ export async function setKeyCacheTtl([duration, ...args]: readonly string[]): Pr
       new Records(store, sealer, new ChangeFollower(store, ttl, systemClock, () => {}), systemClock);
     const found = await readDeployment(recordsWaiting(0), deploymentPath(deployment), sealer.rootKeyIds);
     if (found === undefined) throw new Error('the store is new: start a replica with the key cache TTL that you want');
-    sealAsAgreed(found.message, sealer);
+    sealAsAgreed(found, sealer);
     // Waits as long as a lease of the old length lasts.
     await recordsWaiting(found.message.keyCacheTtlMs).commit(
       [replaceRecord(found, DeploymentSchema, { ...found.message, keyCacheTtlMs: keyCacheTtl })],

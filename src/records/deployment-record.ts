@@ -12,6 +12,9 @@ export interface Agreement {
   readonly keyCacheTtl: number;
 }
 
+/** The record of it. */
+export type DeploymentEntry = Entry<typeof DeploymentSchema>;
+
 /** Where it is kept. */
 export function deploymentPath({ accountId }: Pick<Deployment, 'accountId'>): string {
   return `${accountId}/deployment`;
@@ -28,7 +31,7 @@ export async function agreeOnDeployment(
   store: RecordStore,
   agreement: Agreement,
   rootKeyIds: readonly string[],
-): Promise<AgreedDeployment> {
+): Promise<DeploymentEntry> {
   const path = deploymentPath(agreement.deployment);
   for (let attempt = 0; ; attempt++) {
     const found = await readDeployment(records, path, rootKeyIds);
@@ -49,7 +52,6 @@ export async function agreeOnDeployment(
         rootKeyId: rootKeyIds[0] ?? '',
       });
       await records.commit([createRecord(path, DeploymentSchema, init)], 'adds');
-      return init;
     } catch (error) {
       if (!(error instanceof ConflictError)) throw error;
     }
@@ -66,7 +68,7 @@ export async function confirmDeployment(
   records: Records,
   agreement: Agreement,
   rootKeyIds: readonly string[],
-): Promise<AgreedDeployment> {
+): Promise<DeploymentEntry> {
   const found = await readDeployment(records, deploymentPath(agreement.deployment), rootKeyIds);
   if (found === undefined) throw new Error('the store no longer says what it was made for: it is damaged');
   return requireAgreement(agreement, found);
@@ -83,15 +85,20 @@ export function lackingRootKeyIds(deployment: AgreedDeployment, rootKeyIds: read
  *
  * @throws Error with one sentence for the operator, when it lacks one of the root keys that every replica must have
  */
-export function sealAsAgreed(deployment: AgreedDeployment, sealer: RootKeySealer): void {
+export function sealAsAgreed(deployment: DeploymentEntry, sealer: RootKeySealer): void {
   const { rootKeyIds } = sealer;
-  const lacking = lackingRootKeyIds(deployment, rootKeyIds);
+  const lacking = lackingRootKeyIds(deployment.message, rootKeyIds);
   if (lacking.length > 0) {
     throw new Error(
       `records of the store are sealed under the root key ${lacking.join(', ')}, or are about to be, and HMACD_ROOT_KEY_FILE has ${rootKeyIds.join(', ')}; until "hmacd reseal" has ended, it needs the files of the old root key and of the new one`,
     );
   }
-  if (deployment.rootKeyId !== '') sealer.sealUnder(deployment.rootKeyId);
+  sealUnderItsRootKey(deployment, sealer);
+}
+
+/** Makes a sealer, which may lack others of the root keys, seal under the one that seals in the deployment. */
+export function sealUnderItsRootKey({ path, version, message }: DeploymentEntry, sealer: RootKeySealer): void {
+  sealer.sealUnder(message.rootKeyId, { path, version });
 }
 
 /** The record, if there is one; throws an Error that says which root key it wants, when it does not open. */
@@ -99,7 +106,7 @@ export async function readDeployment(
   records: Records,
   path: string,
   rootKeyIds: readonly string[],
-): Promise<Entry<typeof DeploymentSchema> | undefined> {
+): Promise<DeploymentEntry | undefined> {
   try {
     return await records.get(DeploymentSchema, path);
   } catch (error) {
@@ -112,7 +119,8 @@ export async function readDeployment(
   }
 }
 
-function requireAgreement(agreement: Agreement, { message }: Entry<typeof DeploymentSchema>): AgreedDeployment {
+function requireAgreement(agreement: Agreement, found: DeploymentEntry): DeploymentEntry {
+  const { message } = found;
   const { deployment, keyCacheTtl } = agreement;
   for (const name of ['partition', 'region', 'accountId'] as const) {
     if (message[name] !== deployment[name]) throw otherDeployment(name, message[name], agreement);
@@ -122,7 +130,7 @@ function requireAgreement(agreement: Agreement, { message }: Entry<typeof Deploy
       `the store's key cache TTL is ${message.keyCacheTtlMs}ms, and HMACD_KEY_CACHE_TTL is ${keyCacheTtl}ms; to change it, stop every replica and run "hmacd set-key-cache-ttl ${keyCacheTtl}ms"`,
     );
   }
-  return message;
+  return found;
 }
 
 function otherDeployment(name: keyof Deployment, made: string | undefined, { deployment }: Agreement): Error {

@@ -6,8 +6,9 @@ import {
   type Agreement,
   confirmDeployment,
   deploymentPath,
+  type DeploymentEntry,
   lackingRootKeyIds,
-  sealAsAgreed,
+  sealUnderItsRootKey,
 } from './deployment-record.ts';
 import { StoreUnavailableError } from './record-store.ts';
 import { putRecord, type Records } from './records.ts';
@@ -46,6 +47,7 @@ export class DeploymentWatch implements ChangeListener {
     this.#sealer = sealer;
     this.#onDisagreement = onDisagreement;
     this.#path = deploymentPath(agreement.deployment);
+    if (sealer !== undefined) sealer.renew = async () => void (await this.#confirm());
     this.#objectionPath = `${rootKeyObjections(agreement.deployment.accountId)}${randomUUID()}`;
   }
 
@@ -62,12 +64,17 @@ export class DeploymentWatch implements ChangeListener {
   }
 
   async #follow(): Promise<void> {
+    const deployment = await this.#confirm();
+    const lacking = lackingRootKeyIds(deployment.message, this.#sealer?.rootKeyIds ?? []);
+    if (this.#sealer !== undefined && lacking.length > 0) await this.#object(lacking);
+  }
+
+  /** Reads what is agreed on, and seals so. */
+  async #confirm(): Promise<DeploymentEntry> {
     try {
       const deployment = await confirmDeployment(this.#records, this.#agreement, this.#sealer?.rootKeyIds ?? []);
-      if (this.#sealer === undefined) return;
-      const lacking = lackingRootKeyIds(deployment, this.#sealer.rootKeyIds);
-      if (lacking.length > 0) await this.#object(lacking);
-      else sealAsAgreed(deployment, this.#sealer);
+      if (this.#sealer !== undefined) sealUnderItsRootKey(deployment, this.#sealer);
+      return deployment;
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) this.#onDisagreement((error as Error).message);
       throw error;

@@ -1,10 +1,4 @@
 /**
- * How long a commit may be on its way to a store, in milliseconds: where its reply is lost, it is sent again for some
- * seconds, and each time waited for. It is sealed only once.
- */
-export const COMMIT_LIFETIME = 8_000;
-
-/**
  * A small ordered key-value store with optimistic transactions. It knows nothing of keys, and sees only sealed values.
  *
  * Every method fails with {@link StoreUnavailableError} when the store cannot be reached, fails to answer in time, or is
@@ -99,8 +93,11 @@ export interface Changes {
 /** An expectation of a commit did not hold: another writer came first. Read again, and decide again. */
 export class ConflictError extends Error {
   override readonly name = 'ConflictError';
+  readonly path: string;
+
   constructor(path: string) {
     super(`the record at ${path} is not as expected`);
+    this.path = path;
   }
 }
 

@@ -12,6 +12,7 @@ import type { ChangeFollower } from './change-follower.ts';
 import {
   type Commit,
   ConflictError,
+  type Expectation,
   type RecordStore,
   type StoredRecord,
   StoreUnavailableError,
@@ -188,14 +189,25 @@ export class Records {
    * @throws StoreUnavailableError when it is not known whether they are applied
    */
   async commit(changes: readonly Change[], effect: Effect): Promise<void> {
-    const commit = this.#seal(changes);
+    while (!(await this.#isTaken(this.#seal(changes))));
+    if (effect === 'takes away') await this.settled();
+  }
+
+  /** Whether a commit is applied; it is not where another root key seals by now, and is to be sealed anew then. */
+  async #isTaken(commit: Commit): Promise<boolean> {
+    const { demand } = this.#sealer;
     try {
       await this.#store.commit(commit);
+      return true;
+    } catch (error) {
+      if (!(error instanceof ConflictError) || error.path !== demand?.path) throw error;
+      await this.#sealer.renew?.();
+      if (this.#sealer.demand?.version === demand.version) throw error;
+      return false;
     } finally {
       // Also after a failure: whether it was applied may be unknown.
       this.#follower.changed([...commit.put.map((record) => record.path), ...commit.remove]);
     }
-    if (effect === 'takes away') await this.settled();
   }
 
   /** Answers when no replica can act any more on anything older than what this one has just read. */
@@ -253,11 +265,13 @@ export class Records {
   }
 
   #seal(changes: readonly Change[]): Commit {
-    const expect = changes.map((change) =>
+    const expect: Expectation[] = changes.map((change) =>
       change.kind === 'create'
         ? { path: change.path, version: undefined }
         : { path: change.found.path, version: change.found.version },
     );
+    const { demand } = this.#sealer;
+    if (demand !== undefined && expect.every(({ path }) => path !== demand.path)) expect.push(demand);
     const put: StoredRecord[] = [];
     const remove: string[] = [];
     for (const change of changes) {

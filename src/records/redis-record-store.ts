@@ -5,7 +5,6 @@ import {
   ConflictError,
   StoreUnavailableError,
   type Changes,
-  COMMIT_LIFETIME,
   type Commit,
   type RecordStore,
   type StoredRecord,
@@ -19,7 +18,7 @@ const COMMIT_SCRIPT = readFileSync(new URL('commit.lua', import.meta.url), 'utf8
 const COMMIT_SCRIPT_SHA = createHash('sha1').update(COMMIT_SCRIPT).digest('hex');
 
 /** How long a commit whose reply was lost is sent again before its outcome is given up as unknown. */
-const COMMIT_DEADLINE_MS = COMMIT_LIFETIME - 3_000;
+const COMMIT_DEADLINE_MS = 5_000;
 const VERSION_LENGTH = 36;
 /** The cursor of a log without entries. */
 const LOG_START = '0-0';

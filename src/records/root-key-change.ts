@@ -1,11 +1,21 @@
 import { type Deployment, DeploymentSchema, RootKeyObjectionSchema } from '../gen/hmacd/store/v1/records_pb.ts';
-import { deploymentPath, sealAsAgreed } from './deployment-record.ts';
+import { type DeploymentEntry, deploymentPath, sealAsAgreed } from './deployment-record.ts';
 import { rootKeyObjections } from './deployment-watch.ts';
-import { type Entry, type Records, removeRecord, replaceRecord } from './records.ts';
+import { ConflictError } from './record-store.ts';
+import { type Effect, type Records, removeRecord, replaceRecord } from './records.ts';
 import type { RootKeySealer } from './sealer.ts';
 
 /** How many objections are read or removed at once. */
 const PAGE = 200;
+
+/** Somebody else changed the root key at the same time. */
+export class RootKeyChangedError extends Error {
+  override readonly name = 'RootKeyChangedError';
+
+  constructor() {
+    super('the root key was changed by somebody else meanwhile; keep all root keys, and run this again');
+  }
+}
 
 /**
  * Makes another root key the one under which all replicas of a deployment seal, while they serve.
@@ -31,31 +41,30 @@ export class RootKeyChange {
     this.#accountId = accountId;
     this.#path = deploymentPath({ accountId });
     this.#rootKeyId = rootKeyId;
+    sealer.renew = async () => void (await this.agreed());
   }
 
   /**
-   * Answers when every replica seals under the root key.
+   * Answers when nothing is sealed but under the root key.
    *
-   * @param formerRootKeyId of the root key that seals where nothing was agreed on
    * @throws Error with one sentence for the operator, when there are replicas that lack the root key; they go on as before
+   * @throws RootKeyChangedError
    * @throws StoreUnavailableError
    */
-  async begin(formerRootKeyId: string): Promise<void> {
-    this.#sealer.sealUnder(formerRootKeyId);
-    const { rootKeyId, otherRootKeyIds } = (await this.agreed()).message;
-    if (rootKeyId === this.#rootKeyId) {
-      // It may have become so only a moment ago.
-      await this.#records.settled();
-      return;
-    }
-    const former = rootKeyId === '' ? formerRootKeyId : rootKeyId;
+  async begin(): Promise<void> {
+    const { rootKeyId: former, otherRootKeyIds } = (await this.agreed()).message;
+    if (former === this.#rootKeyId) return;
     await this.#removeObjections();
-    // Also where it was announced before: replicas have to object anew.
-    await this.#agreeOn((others) => ({ rootKeyId: former, otherRootKeyIds: [...others, this.#rootKeyId] }));
+    // Also where it was announced before: replicas have to object anew. It answers when every replica has followed, or
+    // objected, or has no lease.
+    await this.#agreeOn('takes away', former, (others) => ({
+      rootKeyId: former,
+      otherRootKeyIds: [...others, this.#rootKeyId],
+    }));
     const objections = await this.#objections();
     if (objections.length > 0) {
       if (!otherRootKeyIds.includes(this.#rootKeyId)) {
-        await this.#agreeOn((others) => ({
+        await this.#agreeOn('adds', former, (others) => ({
           rootKeyId: former,
           otherRootKeyIds: others.filter((id) => id !== this.#rootKeyId),
         }));
@@ -65,20 +74,21 @@ export class RootKeyChange {
         `the root key ${this.#rootKeyId} is not in HMACD_ROOT_KEY_FILE of ${objections.join(', ')}; add it there, start these replicas anew, and run this again: nothing was sealed under it`,
       );
     }
-    await this.#agreeOn((others) => {
-      this.#sealer.sealUnder(this.#rootKeyId);
+    await this.#agreeOn('adds', former, (others) => {
+      this.#sealer.sealUnder(this.#rootKeyId, this.#sealer.demand);
       return {
         rootKeyId: this.#rootKeyId,
         otherRootKeyIds: [...others, former].filter((id) => id !== this.#rootKeyId),
       };
     });
+    await this.agreed();
   }
 
   /** What is agreed on now; throws an Error with one sentence for the operator when the sealer lacks a root key of it. */
-  async agreed(): Promise<Entry<typeof DeploymentSchema>> {
+  async agreed(): Promise<DeploymentEntry> {
     const found = await this.#records.get(DeploymentSchema, this.#path);
     if (found === undefined) throw new Error('the store no longer says what it was made for: it is damaged');
-    sealAsAgreed(found.message, this.#sealer);
+    sealAsAgreed(found, this.#sealer);
     return found;
   }
 
@@ -87,24 +97,29 @@ export class RootKeyChange {
    *
    * @param agreed what was agreed on before the records were looked at
    * @returns the IDs of those root keys
-   * @throws ConflictError when something else was agreed on since
+   * @throws RootKeyChangedError when something else was agreed on since
    */
-  async end(agreed: Entry<typeof DeploymentSchema>): Promise<readonly string[]> {
+  async end(agreed: DeploymentEntry): Promise<readonly string[]> {
     const { otherRootKeyIds } = agreed.message;
     const init = { ...agreed.message, otherRootKeyIds: [] };
-    if (otherRootKeyIds.length > 0) await this.#records.commit([replaceRecord(agreed, DeploymentSchema, init)], 'adds');
+    if (otherRootKeyIds.length === 0) return [];
+    await this.#records.commit([replaceRecord(agreed, DeploymentSchema, init)], 'adds').catch((error: unknown) => {
+      throw error instanceof ConflictError ? new RootKeyChangedError() : error;
+    });
     return otherRootKeyIds;
   }
 
-  /** Answers when every replica has followed, or objected, or has no lease. */
   async #agreeOn(
+    effect: Effect,
+    formerRootKeyId: string,
     change: (otherRootKeyIds: readonly string[]) => Pick<Deployment, 'rootKeyId' | 'otherRootKeyIds'>,
   ): Promise<void> {
     await this.#records.untilUncontended(async () => {
       const found = await this.agreed();
+      if (found.message.rootKeyId !== formerRootKeyId) throw new RootKeyChangedError();
       const { rootKeyId, otherRootKeyIds } = change(found.message.otherRootKeyIds);
       const init = { ...found.message, rootKeyId, otherRootKeyIds: [...new Set(otherRootKeyIds)].toSorted() };
-      await this.#records.commit([replaceRecord(found, DeploymentSchema, init)], 'takes away');
+      await this.#records.commit([replaceRecord(found, DeploymentSchema, init)], effect);
     });
   }
 

@@ -1,9 +1,17 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import type { StoredRecord } from './record-store.ts';
+import type { Expectation, StoredRecord } from './record-store.ts';
 import type { RootKey } from './root-keys.ts';
 
 /** Makes what is kept in a record unreadable and unchangeable to whoever can write to the store. */
 export interface Sealer {
+  /**
+   * What must be so in the store for what is sealed now to be written; without, nothing. Once another root key is to seal,
+   * nothing more is written under this one, however long it was on its way.
+   */
+  readonly demand?: Expectation | undefined;
+  /** Looks anew at how to seal; throws StoreUnavailableError. */
+  readonly renew?: () => Promise<void>;
+
   /** The value to store for `plaintext` at this path in this version. */
   seal(path: string, version: string, plaintext: Uint8Array): Uint8Array;
 
@@ -37,7 +45,10 @@ const TAG_LENGTH = 16;
 export class RootKeySealer implements Sealer {
   readonly #storeId: string;
   readonly #byId: ReadonlyMap<string, RootKey>;
+  /** Set by whoever knows where it is kept which root key seals. */
+  renew: () => Promise<void> = async () => {};
   #sealing: RootKey;
+  #demand: Expectation | undefined;
 
   /** @param rootKeys at least one: all open, the first seals until {@link sealUnder} names another */
   constructor(storeId: string, rootKeys: readonly [RootKey, ...RootKey[]]) {
@@ -51,11 +62,20 @@ export class RootKeySealer implements Sealer {
     return [...this.#byId.keys()];
   }
 
-  /** Seals under this one of the root keys from now on; throws an Error when there is no such one. */
-  sealUnder(rootKeyId: string): void {
+  get demand(): Expectation | undefined {
+    return this.#demand;
+  }
+
+  /**
+   * Seals under this one of the root keys from now on; throws an Error when there is no such one.
+   *
+   * @param demand the record that says so
+   */
+  sealUnder(rootKeyId: string, demand: Expectation | undefined): void {
     const rootKey = this.#byId.get(rootKeyId);
     if (rootKey === undefined) throw new Error(`there is no root key ${rootKeyId}`);
     this.#sealing = rootKey;
+    this.#demand = demand;
   }
 
   seal(path: string, version: string, plaintext: Uint8Array): Uint8Array {

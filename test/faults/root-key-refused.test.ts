@@ -1,14 +1,9 @@
 import { join } from 'node:path';
-import { describe, expect, inject, it, onTestFinished } from 'vitest';
-import { PendingDeletionSchema } from '../../src/gen/hmacd/store/v1/records_pb.ts';
-import { toBinary, create } from '@bufbuild/protobuf';
-import { openRedisRecordStore } from '../../src/records/redis-record-store.ts';
+import { describe, expect, inject, it } from 'vitest';
 import { makeRootKey, readRootKeys } from '../../src/records/root-keys.ts';
-import { RootKeySealer } from '../../src/records/sealer.ts';
 import { macRequest, makeKey } from '../keys/fixture.ts';
 import { type Deployment, redisDeployment, sqliteDeployment, startReplica } from '../support/deployment.ts';
 import { runHmacd } from '../support/hmacd-process.ts';
-import { redisStoreOptions } from '../support/redis-server.ts';
 
 const idOf = (path: string): string => readRootKeys([path])[0].id.toString('hex');
 
@@ -75,43 +70,5 @@ describe.skipIf(inject('redis') === undefined)('on Redis, reseal', { timeout: 60
     expect(await later.ended).toBe(0);
     expect(await reseal(`${fresh},${old}`)).toMatchObject({ code: 0, stderr: '' });
     await expect(start(old)).rejects.toThrow(`the store was sealed under the root key ${idOf(fresh)}`);
-  });
-
-  it('tells how many records somebody goes on sealing under the old root key, and keeps it in need', async () => {
-    const deployment = redisDeployment();
-    const { accountId } = deployment;
-    const { old, fresh, start, reseal } = withNewKey(deployment);
-    const before = await start(old);
-    before.kill('SIGTERM');
-    await before.ended;
-    await start(`${fresh},${old}`);
-    const store = await openRedisRecordStore(redisStoreOptions(inject('redis')!.shared, { accountId }));
-    onTestFinished(() => store.close());
-    const sealer = new RootKeySealer(store.storeId, readRootKeys([old]));
-    const value = toBinary(PendingDeletionSchema, create(PendingDeletionSchema, {}));
-    const done = new AbortController();
-    const writing = (async () => {
-      for (let n = 0; !done.signal.aborted; n++) {
-        const [path, version] = [`${accountId}/zzz/${String(n).padStart(8, '0')}`, crypto.randomUUID()];
-        await store.commit({
-          expect: [],
-          put: [{ path, version, value: sealer.seal(path, version, value) }],
-          remove: [],
-        });
-      }
-    })();
-    const first = await reseal(`${fresh},${old}`);
-    done.abort();
-    await writing;
-    expect(first.code).toBe(1);
-    expect(first.stderr).toMatch(
-      /^hmacd: \d+ of \d+ records are still sealed under another root key, the first at \d+\/zzz\/\d+: .*; keep the old root key, and run this again\n$/,
-    );
-    expect(first.stdout).not.toContain('can go');
-    await expect(start(fresh)).rejects.toThrow(
-      `records of the store are sealed under the root key ${idOf(old)}, or are about to be`,
-    );
-    expect(await reseal(`${fresh},${old}`)).toMatchObject({ code: 0, stdout: expect.stringContaining('can go') });
-    await start(fresh);
   });
 });

@@ -1,11 +1,12 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { PendingDeletionSchema as Schema } from '../../src/gen/hmacd/store/v1/records_pb.ts';
 import { ChangeFollower } from '../../src/records/change-follower.ts';
-import { agreeOnDeployment } from '../../src/records/deployment-record.ts';
+import { agreeOnDeployment, sealAsAgreed } from '../../src/records/deployment-record.ts';
 import { DeploymentWatch } from '../../src/records/deployment-watch.ts';
+import type { Commit } from '../../src/records/record-store.ts';
 import { createRecord, Records, replaceRecord } from '../../src/records/records.ts';
-import { resealRecords, surveyRecords } from '../../src/records/resealing.ts';
-import { RootKeyChange } from '../../src/records/root-key-change.ts';
+import { resealRecords } from '../../src/records/resealing.ts';
+import { RootKeyChange, RootKeyChangedError } from '../../src/records/root-key-change.ts';
 import { RootKey } from '../../src/records/root-keys.ts';
 import { rootKeyIdOf, RootKeySealer } from '../../src/records/sealer.ts';
 import { alteredStore } from '../support/altered-store.ts';
@@ -51,7 +52,11 @@ async function begin(count = 0) {
       clock.advance(2_000);
       await opened.follower.held();
     };
-    return { ...opened, fatal, poll };
+    const start = async (): Promise<void> => {
+      sealAsAgreed(await agreeOnDeployment(opened.records, store, AGREEMENT, opened.sealer.rootKeyIds), opened.sealer);
+      await poll();
+    };
+    return { ...opened, fatal, start, poll };
   };
   return { store, open, change, operator, replica };
 }
@@ -62,9 +67,10 @@ const rootKeyIdsIn = async (store: ControlledStore): Promise<string[]> =>
 describe('records that are sealed anew', () => {
   it('are the same under another root key, and those that are so already stay as they are', async () => {
     const { store, change, operator, open } = await begin(120);
-    await change.begin(formerId);
+    await change.begin();
     const before = await store.everything();
-    expect(await resealRecords(store, operator.sealer, nextId)).toBe(120);
+    const walk = { recordCount: 121, damaged: [] };
+    expect(await resealRecords(store, operator.sealer, nextId)).toEqual({ ...walk, resealedCount: 120 });
     const after = await store.everything();
     expect(after.map(({ path }) => path)).toEqual(before.map(({ path }) => path));
     expect(after.filter(({ version }, n) => version === before[n]!.version).map(({ path }) => path)).toEqual([
@@ -72,18 +78,13 @@ describe('records that are sealed anew', () => {
     ]);
     const { records } = open(next);
     for (let n = 0; n < 120; n++) expect((await records.get(Schema, pathOf(n)))!.message.keyId).toBe(String(n));
-    expect(await resealRecords(store, operator.sealer, nextId)).toBe(0);
+    expect(await resealRecords(store, operator.sealer, nextId)).toEqual({ ...walk, resealedCount: 0 });
     expect(await store.everything()).toEqual(after);
-    expect(await surveyRecords(store, operator.sealer, nextId)).toEqual({
-      recordCount: 121,
-      elsewhere: [],
-      damaged: [],
-    });
   });
 
   it('are those of another writer, where one came first', async () => {
     const { store, change, operator, open } = await begin(10);
-    await change.begin(formerId);
+    await change.begin();
     const { records } = open(former, next);
     let others = 3;
     store.before = async (method) => {
@@ -92,29 +93,36 @@ describe('records that are sealed anew', () => {
       const found = await records.get(Schema, pathOf(4));
       await records.commit([replaceRecord(found!, Schema, { keyId: 'newer' })], 'adds');
     };
-    expect(await resealRecords(store, operator.sealer, nextId)).toBe(10);
+    expect((await resealRecords(store, operator.sealer, nextId)).resealedCount).toBe(10);
     expect((await open(next).records.get(Schema, pathOf(4)))!.message.keyId).toBe('newer');
   });
 
   it('stay as they are when they do not open, and are told', async () => {
     const { store, change, operator } = await begin(3);
-    await change.begin(formerId);
+    await change.begin();
     const [, , damaged] = await store.everything();
     const value = Buffer.from(damaged!.value);
     value[value.length - 1]! ^= 1;
     await store.commit({ expect: [], put: [{ ...damaged!, value }], remove: [] });
-    expect(await resealRecords(store, operator.sealer, nextId)).toBe(2);
-    const survey = await surveyRecords(store, operator.sealer, nextId);
-    expect(survey.damaged.map(({ message }) => message)).toEqual([expect.stringContaining(damaged!.path)]);
-    expect(survey.elsewhere).toEqual([]);
+    const walk = await resealRecords(store, operator.sealer, nextId);
+    expect(walk).toMatchObject({ recordCount: 4, resealedCount: 2 });
+    expect(walk.damaged.map(({ message }) => message)).toEqual([expect.stringContaining(damaged!.path)]);
   });
 
-  it('are told of that somebody wrote meanwhile under the former root key', async () => {
-    const { store, change, operator, open } = await begin(3);
-    await change.begin(formerId);
-    await resealRecords(store, operator.sealer, nextId);
-    await open(former).records.commit([createRecord(pathOf(2_000), Schema, {})], 'adds');
-    expect((await surveyRecords(store, operator.sealer, nextId)).elsewhere).toEqual([pathOf(2_000)]);
+  it('are left to another root key, when that is to seal meanwhile', async () => {
+    const { store, change, operator, open } = await begin(120);
+    await change.begin();
+    let commits = 0;
+    store.before = async (method) => {
+      if (method !== 'commit' || ++commits !== 2) return;
+      store.before = () => {};
+      const { records, sealer } = open(former, next);
+      await new RootKeyChange(records, sealer, ACCOUNT, formerId).begin();
+    };
+    await expect(resealRecords(store, operator.sealer, nextId)).rejects.toThrow(RootKeyChangedError);
+    expect(await rootKeyIdsIn(store)).toEqual([formerId, nextId].toSorted());
+    const { resealedCount } = await resealRecords(store, open(former, next).sealer, formerId);
+    expect(resealedCount).toBe(50);
   });
 });
 
@@ -132,7 +140,7 @@ describe('a change of the root key', () => {
       await one.poll();
       seen.push(sealedUnder());
     };
-    await change.begin(formerId);
+    await change.begin();
     await one.poll();
     expect([...seen, sealedUnder()]).toEqual([formerId, nextId]);
     expect(one.fatal).toEqual([]);
@@ -147,7 +155,7 @@ describe('a change of the root key', () => {
       store.after = () => {};
       for (const one of [without, both]) await one.poll();
     };
-    await expect(change.begin(formerId)).rejects.toThrow(
+    await expect(change.begin()).rejects.toThrow(
       new RegExp(`^the root key ${nextId} is not in HMACD_ROOT_KEY_FILE of process ${process.pid} on `),
     );
     for (const one of [without, both]) {
@@ -157,7 +165,7 @@ describe('a change of the root key', () => {
     expect(await store.paths()).toEqual([`${ACCOUNT}/deployment`]);
     expect((await change.agreed()).message).toMatchObject({ rootKeyId: formerId, otherRootKeyIds: [] });
     expect(await rootKeyIdsIn(store)).toEqual([formerId]);
-    await change.begin(formerId);
+    await change.begin();
   });
 
   it.each([1, 2])('that ended after its commit %i is gone on with', async (commits) => {
@@ -166,9 +174,9 @@ describe('a change of the root key', () => {
     store.after = (method) => {
       if (method === 'commit' && --left === 0) throw new Error('killed');
     };
-    await expect(change.begin(formerId)).rejects.toThrow('killed');
+    await expect(change.begin()).rejects.toThrow('killed');
     store.after = () => {};
-    await change.begin(formerId);
+    await change.begin();
     const agreed = await change.agreed();
     expect(agreed.message).toMatchObject({ rootKeyId: nextId, otherRootKeyIds: [formerId] });
     expect(await change.end(agreed)).toEqual([formerId]);
@@ -177,20 +185,55 @@ describe('a change of the root key', () => {
     expect(one.fatal).toEqual([]);
   });
 
+  it('keeps out what was sealed before it, however late that comes, which is sealed anew', async () => {
+    const { store, change, replica } = await begin();
+    const [late, prompt] = [replica(former, next), replica(former, next)];
+    for (const one of [late, prompt]) await one.start();
+    const sealedUnder: string[] = [];
+    store.before = async (method, argument) => {
+      const record = method === 'commit' ? (argument as Commit).put[0] : undefined;
+      if (record?.path !== pathOf(2)) return;
+      sealedUnder.push(rootKeyIdOf(record.value));
+      if (sealedUnder.length > 1) return;
+      // It is on its way when the root key is changed.
+      await change.begin();
+      await prompt.records.commit([createRecord(pathOf(1), Schema, {})], 'adds');
+    };
+    await late.records.commit([createRecord(pathOf(2), Schema, {})], 'adds');
+    expect(sealedUnder).toEqual([formerId, nextId]);
+    expect(await rootKeyIdsIn(store)).toEqual([nextId]);
+    expect(await store.paths()).toEqual([`${ACCOUNT}/deployment`, pathOf(1), pathOf(2)]);
+  });
+
+  it('does not begin when another one comes between', async () => {
+    const { store, open } = await begin();
+    const third = new RootKey(Buffer.alloc(32, 3));
+    const changeTo = (rootKey: RootKey): RootKeyChange => {
+      const { records, sealer } = open(former, next, third);
+      return new RootKeyChange(records, sealer, ACCOUNT, rootKey.id.toString('hex'));
+    };
+    store.after = async (method) => {
+      if (method !== 'commit') return;
+      store.after = () => {};
+      await changeTo(third).begin();
+    };
+    await expect(changeTo(next).begin()).rejects.toThrow(RootKeyChangedError);
+  });
+
   it('does not end when another one came between', async () => {
     const { change, open } = await begin();
-    await change.begin(formerId);
+    await change.begin();
     const agreed = await change.agreed();
     const { records, sealer } = open(former, next);
-    await new RootKeyChange(records, sealer, ACCOUNT, formerId).begin(nextId);
-    await expect(change.end(agreed)).rejects.toThrow('is not as expected');
+    await new RootKeyChange(records, sealer, ACCOUNT, formerId).begin();
+    await expect(change.end(agreed)).rejects.toThrow(RootKeyChangedError);
   });
 
   it('keeps out who lacks a root key that is still needed, and stops who has not followed', async () => {
     const { store, change, open, replica } = await begin();
     const late = replica(former);
     await late.poll();
-    await change.begin(formerId);
+    await change.begin();
     await expect(late.poll()).rejects.toThrow(`the store was sealed under the root key ${nextId}`);
     expect(late.fatal).toEqual([
       expect.stringMatching(
