@@ -12,6 +12,7 @@ import {
   keyLimits,
   macLimits,
   rotationLimits,
+  validator,
 } from './calls/limits.ts';
 import { Metrics } from './calls/metrics.ts';
 import { alikeOperationsOf, operationsOf } from './calls/operation.ts';
@@ -174,7 +175,8 @@ export async function build(
   const confirmed = await confirmDeployment(records, config, rootKeyIds);
   if (rootKeySealer !== undefined) sealAsAgreed(confirmed, rootKeySealer);
   const grantRecords = new GrantRecords(records, grantPaths, config.grantDelay, clock, config.quotas.grantsPerKey);
-  const seedGrants = new SeedGrants(grantRecords, deployment, clock);
+  const grantViolations = validator(grant.CreateGrantRequestSchema, grantLimits.createGrant);
+  const seedGrants = new SeedGrants(grantRecords, deployment, clock, grantViolations);
   await plantSeed(seed, records, paths, clock, (keyId, given) => seedGrants.additions(keyId, given), onDamage);
 
   const audit = open.adopt(

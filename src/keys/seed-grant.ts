@@ -3,11 +3,9 @@ import { type GrantOperation, GrantOperationSchema } from '../gen/hmacd/v1/grant
 
 /** A grant that a key of a seed file has from the start. */
 export interface SeedGrant {
-  /** Empty for none. */
-  readonly name: string;
-  readonly granteePrincipal: string;
-  /** Empty for nobody. */
-  readonly retiringPrincipal: string;
+  readonly name: string | undefined;
+  readonly granteePrincipal: string | undefined;
+  readonly retiringPrincipal: string | undefined;
   readonly operations: readonly GrantOperation[];
 }
 
@@ -28,14 +26,14 @@ function readGrant(entry: unknown, problem: (text: string) => void): SeedGrant {
   if (Object.keys(members).some((member) => !MEMBERS.includes(member))) {
     problem(`it has a member that is none of ${MEMBERS.join(', ')}`);
   }
-  const text = (member: string): string => {
-    const value = members[member] ?? '';
-    if (typeof value === 'string') return value;
+  const text = (member: string): string | undefined => {
+    const value = members[member];
+    if (value === undefined || typeof value === 'string') return value;
     problem(`${member} must be a text`);
-    return '';
+    return undefined;
   };
   const granteePrincipal = text('grantee_principal');
-  if (granteePrincipal === '') problem('it must have a grantee_principal');
+  if (granteePrincipal === undefined) problem('it must have a grantee_principal');
   const { operations = [] } = members;
   const names: unknown[] = Array.isArray(operations) ? operations : [];
   const known = names.map((name) => GrantOperationSchema.values.find((each) => awsNameOf(each) === name)?.number);

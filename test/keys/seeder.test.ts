@@ -125,11 +125,29 @@ describe('a seed', () => {
     expect(await garden.content()).toEqual(before);
   });
 
-  it('with a grant that CreateGrant would refuse stops the start', async () => {
+  it.each([
+    [{ grantee_principal: 'nobody' }, 'ARN is not valid: nobody'],
+    [
+      { name: 'a b' },
+      "Value 'a b' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$",
+    ],
+    [
+      { name: '' },
+      "Value '' at 'name' failed to satisfy constraint: Member must have length greater than or equal to 1",
+    ],
+    [
+      { retiring_principal: '' },
+      "Value '' at 'retiringPrincipal' failed to satisfy constraint: Member must have length greater than or equal to 1",
+    ],
+  ])('with a grant that CreateGrant would refuse (%j) stops the start', async (members, reason) => {
     await using garden = new Garden();
-    const grant = { grantee_principal: 'nobody', operations: ['GenerateMac'] };
+    const grant = {
+      grantee_principal: 'arn:aws:iam::000000000000:role/orders',
+      operations: ['GenerateMac'],
+      ...members,
+    };
     await expect(garden.plant({ ...known, grants: [grant] })).rejects.toThrow(
-      'the seed cannot grant anything to nobody: ARN is not valid: nobody',
+      `the seed cannot grant anything to ${grant.grantee_principal}: ${reason}`,
     );
     expect(await storedKey(garden.store, KEY_ID)).toBeUndefined();
   });
