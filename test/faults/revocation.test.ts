@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { describe, expect, inject, it } from 'vitest';
 import type { Clients } from '../support/clients.ts';
 import { redisDeployment, startReplica } from '../support/deployment.ts';
+import { createImportedKey, type ImportedKey } from '../support/imported-key.ts';
 import type { Answer, MacLoad } from '../support/mac-load.ts';
 import { createNamedKey, type NamedKey, takeAwayUnderLoad, useKey } from './revocation.ts';
 
@@ -8,7 +10,7 @@ const TTL = 300;
 const ROUNDS = 5;
 
 const answeredBy =
-  ({ arn }: NamedKey) =>
+  ({ arn }: Pick<NamedKey, 'arn'>) =>
   ({ keyArn }: Answer): boolean =>
     keyArn === arn;
 
@@ -28,7 +30,7 @@ async function startTwo() {
 async function takeAwayAgainAndAgain(
   load: MacLoad,
   [one, other]: readonly [Clients, Clients],
-  key: NamedKey,
+  key: Pick<NamedKey, 'arn'>,
   takeAway: (clients: Clients) => Promise<unknown>,
   giveBack: (clients: Clients) => Promise<unknown>,
 ): Promise<unknown[]> {
@@ -73,6 +75,23 @@ describe.skipIf(inject('redis') === undefined)('with two replicas on one Redis',
         await keys.enableKey({ keyId: key.keyId });
       },
     );
+    expect(outcomes).toEqual(['KMSInvalidStateException']);
+  });
+
+  it.each<[string, (key: ImportedKey) => (clients: Clients) => Promise<unknown>]>([
+    [
+      'DeleteImportedKeyMaterial',
+      ({ keyId }) =>
+        ({ imports }) =>
+          imports.deleteImportedKeyMaterial({ keyId }),
+    ],
+    ['ImportKeyMaterial that lets it end sooner', (key) => (clients) => key.importMaterial(clients, Date.now() + 50)],
+  ])('no MAC with imported material follows the answer to %s', async (_operation, takeAway) => {
+    const { replicas, clients } = await startTwo();
+    const key = await createImportedKey(clients[0], randomBytes(32));
+    await key.importMaterial(clients[0]);
+    await using load = useKey(replicas, [key.keyId]);
+    const outcomes = await takeAwayAgainAndAgain(load, clients, key, takeAway(key), key.importMaterial);
     expect(outcomes).toEqual(['KMSInvalidStateException']);
   });
 

@@ -1,11 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { expect, it, onTestFinished } from 'vitest';
-import { WrappingAlgorithm, WrappingKeySpec } from '../../src/gen/hmacd/v1/import_pb.ts';
-import { KeySpec, KeyState, KeyUsage, Origin } from '../../src/gen/hmacd/v1/key_pb.ts';
+import { KeyState } from '../../src/gen/hmacd/v1/key_pb.ts';
 import { MaterialExpiry } from '../../src/keys/material-expiry.ts';
 import { ControlledStore } from '../records/controlled-store.ts';
-import { wrappedByOpenssl } from '../support/openssl.ts';
+import { createImportedKey } from '../support/imported-key.ts';
 import { FakeClock, startService } from '../support/running-service.ts';
 import { DAY, macRequest, openSealer, paths, recordsOf, storedKey } from './fixture.ts';
 
@@ -21,23 +19,10 @@ async function start() {
     await store[Symbol.asyncDispose]();
   });
   const { keys, imports, mac } = running.clients.gRPC;
-  const made = await keys.createKey({
-    keySpec: KeySpec.HMAC_256,
-    keyUsage: KeyUsage.GENERATE_VERIFY_MAC,
-    origin: Origin.EXTERNAL,
-  });
-  const { keyId } = made.keyMetadata!;
-  const { importToken, publicKey } = await imports.getParametersForImport({
-    keyId,
-    wrappingAlgorithm: WrappingAlgorithm.RSAES_OAEP_SHA_256,
-    wrappingKeySpec: WrappingKeySpec.RSA_2048,
-  });
-  const encryptedKeyMaterial = wrappedByOpenssl(randomBytes(32), publicKey, 'RSAES_OAEP_SHA_256');
+  const { keyId, importMaterial } = await createImportedKey(running.clients.gRPC, randomBytes(32));
   /** @param hours from now on */
-  const importFor = async (hours: number): Promise<void> => {
-    const validTo = timestampFromMs(clock.now() + hours * HOUR);
-    await imports.importKeyMaterial({ keyId, importToken, encryptedKeyMaterial, validTo });
-  };
+  const importFor = async (hours: number): Promise<void> =>
+    await importMaterial(running.clients.gRPC, clock.now() + hours * HOUR);
   const failures: unknown[] = [];
   const sweep = async (): Promise<void> => {
     await new MaterialExpiry(recordsOf(store, clock), paths, clock, (error) => failures.push(error)).sweep();
