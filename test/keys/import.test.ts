@@ -202,6 +202,21 @@ describe('imported material', () => {
     expect((await refusal(macOf(keyId)))[0]).toBe('KMSInvalidStateException');
   });
 
+  it('ends at a millisecond, however fine the date', async () => {
+    const { clock, external, importMaterial, described } = await start();
+    const keyId = await external();
+    const material = randomBytes(32);
+    const { seconds } = timestampFromMs(clock.now() + HOUR);
+    for (const [nanos, kept] of [
+      [123_456_789, { seconds, nanos: 123_000_000 }],
+      [1_500_000_000, { seconds: seconds + 1n, nanos: 500_000_000 }],
+    ] as const) {
+      const validTo = { $typeName: 'google.protobuf.Timestamp' as const, seconds, nanos };
+      await importMaterial(keyId, material, { validTo });
+      expect((await described(keyId)).validTo).toMatchObject(kept);
+    }
+  });
+
   it('enables a disabled key, stays gone when its deletion is cancelled', async () => {
     const { external, importMaterial, described, keys, imports } = await start();
     const keyId = await external();
