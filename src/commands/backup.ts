@@ -29,7 +29,13 @@ export async function backup([path, ...args]: readonly string[]): Promise<number
     salt: randomBytes(32),
   });
   const unopened = new UnopenedRecords(sealer);
-  const count = await backUp(store, header, rootKey, path, (record) => unopened.look(record));
+  const count = await backUp(store, header, rootKey, path, (record) => {
+    unopened.look(record);
+    // Else the backup could need a root key of which it was said meanwhile that it can go.
+    if (record.path === agreed.path && record.version !== agreed.version) {
+      throw new Error('what the replicas agree on, such as the root key, was changed meanwhile; run this again');
+    }
+  });
   unopened.warn();
   process.stdout.write(`${count} records of the ${describeStore(config.store)} are in ${path}\n`);
   return 0;

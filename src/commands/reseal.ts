@@ -17,20 +17,17 @@ export async function reseal(args: readonly string[]): Promise<number> {
   await change.begin();
   say(`the root key ${rootKeyId} seals from now on`);
   const agreed = await change.agreed();
-  const { recordCount, resealedCount, damaged } = await resealRecords(store, sealer, rootKeyId);
+  const { recordCount, resealedCount, damagedCount } = await resealRecords(store, sealer, rootKeyId, tellDamage);
   say(`${resealedCount} records were sealed anew under it`);
-  tellDamaged(damaged);
   const former = await change.end(agreed);
-  say(`all ${recordCount - damaged.length} records are sealed under it`);
+  say(`all ${recordCount - damagedCount} records ${damagedCount === 0 ? '' : 'that open '}are sealed under it`);
   if (former.length === 0) return 0;
   say(`the root key ${former.join(', ')} can go from HMACD_ROOT_KEY_FILE; backups that were made before still need it`);
   return 0;
 }
 
-function tellDamaged([first, ...others]: readonly UnsealError[]): void {
-  if (first === undefined) return;
-  const more = others.length === 0 ? '' : `, and ${others.length} more do not`;
-  process.stderr.write(`hmacd: warning: ${first.message}${more}; it stays as it is\n`);
+function tellDamage({ message }: UnsealError): void {
+  process.stderr.write(`hmacd: warning: ${message}; it stays as it is\n`);
 }
 
 function say(sentence: string): void {

@@ -1,6 +1,9 @@
+import { fromBinary } from '@bufbuild/protobuf';
 import { readConfig } from '../config.ts';
+import { DeploymentSchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import { openLog } from '../log.ts';
 import { BackupReader } from '../records/backup-reader.ts';
+import { deploymentPath, requireRootKeys } from '../records/deployment-record.ts';
 import { beginRestoration, describeStore } from '../records/open-record-store.ts';
 import type { StoredRecord } from '../records/record-store.ts';
 import { restore as restoreRecords } from '../records/restore.ts';
@@ -15,7 +18,10 @@ export async function restore([path, ...args]: readonly string[]): Promise<numbe
   const { deployment } = config;
   const rootKeys = readRootKeys(config.rootKeyFiles);
   using backup = new BackupReader(path, rootKeys);
-  const { header, recordCount } = backup.verify(() => {});
+  let agreed: StoredRecord | undefined;
+  const { header, recordCount } = backup.verify((record) => {
+    if (record.path === deploymentPath(deployment)) agreed = record;
+  });
   for (const name of ['partition', 'region', 'accountId'] as const) {
     if (header[name] !== deployment[name]) {
       throw new Error(
@@ -23,7 +29,9 @@ export async function restore([path, ...args]: readonly string[]): Promise<numbe
       );
     }
   }
-  const unopened = new UnopenedRecords(new RootKeySealer(header.storeId, rootKeys));
+  const sealer = new RootKeySealer(header.storeId, rootKeys);
+  if (agreed !== undefined) requireRootKeys(fromBinary(DeploymentSchema, sealer.open(agreed)), sealer.rootKeyIds);
+  const unopened = new UnopenedRecords(sealer);
   const access = { ...config, ...deployment };
   const restoration = await beginRestoration(config.store, header.storeId, access, openLog('warn'));
   try {

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { Deployment } from '../arn.ts';
 import { type Deployment as AgreedDeployment, DeploymentSchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import { ConflictError, type RecordStore } from './record-store.ts';
-import { createRecord, type Entry, type Records } from './records.ts';
+import { type Change, createRecord, type Entry, type Records, replaceRecord } from './records.ts';
 import { type RootKeySealer, UnsealError } from './sealer.ts';
 
 /** What every replica of a deployment must agree on. */
@@ -35,7 +35,14 @@ export async function agreeOnDeployment(
   const path = deploymentPath(agreement.deployment);
   for (let attempt = 0; ; attempt++) {
     const found = await readDeployment(records, path, rootKeyIds);
-    if (found !== undefined) return requireAgreement(agreement, found);
+    const [rootKeyId = ''] = rootKeyIds;
+    if (found !== undefined) {
+      const agreed = requireAgreement(agreement, found);
+      if (agreed.message.rootKeyId !== '' || rootKeyId === '') return agreed;
+      // Before it was agreed on which root key seals, the first one did.
+      await unlessOvertaken(records, replaceRecord(agreed, DeploymentSchema, { ...agreed.message, rootKeyId }));
+      continue;
+    }
     const [first] = await store.list('', '', 1);
     if (first !== undefined) {
       // Another replica may have come first in between.
@@ -45,16 +52,17 @@ export async function agreeOnDeployment(
       throw new Error('the store has records, but none that says what it was made for: it is damaged');
     }
     const { deployment, keyCacheTtl } = agreement;
-    try {
-      const init = create(DeploymentSchema, {
-        ...deployment,
-        keyCacheTtlMs: keyCacheTtl,
-        rootKeyId: rootKeyIds[0] ?? '',
-      });
-      await records.commit([createRecord(path, DeploymentSchema, init)], 'adds');
-    } catch (error) {
-      if (!(error instanceof ConflictError)) throw error;
-    }
+    const init = create(DeploymentSchema, { ...deployment, keyCacheTtlMs: keyCacheTtl, rootKeyId });
+    await unlessOvertaken(records, createRecord(path, DeploymentSchema, init));
+  }
+}
+
+/** Commits a change, unless another replica comes first. */
+async function unlessOvertaken(records: Records, change: Change): Promise<void> {
+  try {
+    await records.commit([change], 'adds');
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error;
   }
 }
 
@@ -77,7 +85,7 @@ export async function confirmDeployment(
 /** The IDs of the root keys that every replica must have, and that are none of these. */
 export function lackingRootKeyIds(deployment: AgreedDeployment, rootKeyIds: readonly string[]): string[] {
   const { rootKeyId, otherRootKeyIds } = deployment;
-  return [rootKeyId, ...otherRootKeyIds].filter((id) => id !== '' && !rootKeyIds.includes(id));
+  return [rootKeyId, ...otherRootKeyIds].filter((id) => !rootKeyIds.includes(id));
 }
 
 /**
@@ -86,14 +94,23 @@ export function lackingRootKeyIds(deployment: AgreedDeployment, rootKeyIds: read
  * @throws Error with one sentence for the operator, when it lacks one of the root keys that every replica must have
  */
 export function sealAsAgreed(deployment: DeploymentEntry, sealer: RootKeySealer): void {
-  const { rootKeyIds } = sealer;
-  const lacking = lackingRootKeyIds(deployment.message, rootKeyIds);
-  if (lacking.length > 0) {
-    throw new Error(
-      `records of the store are sealed under the root key ${lacking.join(', ')}, or are about to be, and HMACD_ROOT_KEY_FILE has ${rootKeyIds.join(', ')}; until "hmacd reseal" has ended, it needs the files of the old root key and of the new one`,
-    );
-  }
+  if (deployment.message.rootKeyId === '')
+    throw new Error('the store is older than this hmacd: start a replica on it first');
+  requireRootKeys(deployment.message, sealer.rootKeyIds);
   sealUnderItsRootKey(deployment, sealer);
+}
+
+/**
+ * Demands all root keys that every replica must have.
+ *
+ * @throws Error with one sentence for the operator
+ */
+export function requireRootKeys(deployment: AgreedDeployment, rootKeyIds: readonly string[]): void {
+  const lacking = lackingRootKeyIds(deployment, rootKeyIds);
+  if (lacking.length === 0) return;
+  throw new Error(
+    `records of the store are sealed under the root key ${lacking.join(', ')}, or are about to be, and HMACD_ROOT_KEY_FILE has ${rootKeyIds.join(', ')}; until "hmacd reseal" has ended, it needs the files of the old root key and of the new one`,
+  );
 }
 
 /** Makes a sealer, which may lack others of the root keys, seal under the one that seals in the deployment. */

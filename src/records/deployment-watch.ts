@@ -83,9 +83,8 @@ export class DeploymentWatch implements ChangeListener {
 
   async #object(rootKeyIds: readonly string[]): Promise<void> {
     const init = { host: hostname(), pid: process.pid, rootKeyIds: [...rootKeyIds] };
-    await this.#records.untilUncontended(async () => {
-      const [found] = await this.#records.findPaths([this.#objectionPath]);
-      await this.#records.commit([putRecord(this.#objectionPath, found, RootKeyObjectionSchema, init)], 'adds');
-    });
+    const [found] = await this.#records.findPaths([this.#objectionPath]);
+    // Not until it is uncontended: whoever has the turn to try again may be waiting for this poll. The next one objects.
+    await this.#records.commit([putRecord(this.#objectionPath, found, RootKeyObjectionSchema, init)], 'adds');
   }
 }

@@ -185,8 +185,10 @@ export class Records {
    * Applies changes, all or none, and answers when they are durable and, if they take something away, when no replica
    * can act on what was before.
    *
+   * @param changes at most 499
    * @throws ConflictError when a record is no longer as it was found
    * @throws StoreUnavailableError when it is not known whether they are applied
+   * @throws Error with one sentence for the operator, when another root key seals by now and this replica lacks it
    */
   async commit(changes: readonly Change[], effect: Effect): Promise<void> {
     while (!(await this.#isTaken(this.#seal(changes))));

@@ -13,8 +13,8 @@ export interface Resealing {
   readonly recordCount: number;
   /** How many of them it sealed anew. */
   readonly resealedCount: number;
-  /** Those that would not open, and stay as they are. */
-  readonly damaged: readonly UnsealError[];
+  /** How many would not open, and stay as they are. */
+  readonly damagedCount: number;
 }
 
 /**
@@ -22,12 +22,17 @@ export interface Resealing {
  * read again. What was done when it ends in the middle stays done.
  *
  * @param sealer seals under the root key
+ * @param onDamage told of each record that does not open
  * @throws StoreUnavailableError
  * @throws RootKeyChangedError when another one is to seal by now
  */
-export async function resealRecords(store: RecordStore, sealer: Sealer, rootKeyId: string): Promise<Resealing> {
-  let [recordCount, resealedCount] = [0, 0];
-  const damaged: UnsealError[] = [];
+export async function resealRecords(
+  store: RecordStore,
+  sealer: Sealer,
+  rootKeyId: string,
+  onDamage: (error: UnsealError) => void,
+): Promise<Resealing> {
+  let [recordCount, resealedCount, damagedCount] = [0, 0, 0];
   let batch: StoredRecord[] = [];
   const commit = async (): Promise<void> => {
     const start = performance.now();
@@ -39,12 +44,14 @@ export async function resealRecords(store: RecordStore, sealer: Sealer, rootKeyI
   for await (const record of everyRecord(store)) {
     recordCount++;
     const opened = tryToOpen(sealer, record);
-    if (opened instanceof UnsealError) damaged.push(opened);
-    else if (rootKeyIdOf(record.value) !== rootKeyId) batch.push(record);
+    if (opened instanceof UnsealError) {
+      damagedCount++;
+      onDamage(opened);
+    } else if (rootKeyIdOf(record.value) !== rootKeyId) batch.push(record);
     if (batch.length === BATCH) await commit();
   }
   if (batch.length > 0) await commit();
-  return { recordCount, resealedCount, damaged };
+  return { recordCount, resealedCount, damagedCount };
 }
 
 /** Answers how many records it sealed anew. */

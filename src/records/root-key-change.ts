@@ -1,12 +1,12 @@
-import { type Deployment, DeploymentSchema, RootKeyObjectionSchema } from '../gen/hmacd/store/v1/records_pb.ts';
+import { DeploymentSchema, RootKeyObjectionSchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import { type DeploymentEntry, deploymentPath, sealAsAgreed } from './deployment-record.ts';
 import { rootKeyObjections } from './deployment-watch.ts';
 import { ConflictError } from './record-store.ts';
-import { type Effect, type Records, removeRecord, replaceRecord } from './records.ts';
+import { type Change, type DamagedEntry, type Entry, type Records, removeRecord, replaceRecord } from './records.ts';
 import type { RootKeySealer } from './sealer.ts';
 
-/** How many objections are read or removed at once. */
-const PAGE = 200;
+/** How many replicas can object that are read at once, and removed in one commit. */
+const MOST_OBJECTIONS = 200;
 
 /** Somebody else changed the root key at the same time. */
 export class RootKeyChangedError extends Error {
@@ -52,35 +52,25 @@ export class RootKeyChange {
    * @throws StoreUnavailableError
    */
   async begin(): Promise<void> {
-    const { rootKeyId: former, otherRootKeyIds } = (await this.agreed()).message;
-    if (former === this.#rootKeyId) return;
-    await this.#removeObjections();
-    // Also where it was announced before: replicas have to object anew. It answers when every replica has followed, or
-    // objected, or has no lease.
-    await this.#agreeOn('takes away', former, (others) => ({
-      rootKeyId: former,
-      otherRootKeyIds: [...others, this.#rootKeyId],
-    }));
-    const objections = await this.#objections();
-    if (objections.length > 0) {
-      if (!otherRootKeyIds.includes(this.#rootKeyId)) {
-        await this.#agreeOn('adds', former, (others) => ({
-          rootKeyId: former,
-          otherRootKeyIds: others.filter((id) => id !== this.#rootKeyId),
-        }));
-      }
-      await this.#removeObjections();
+    const { message: before } = await this.agreed();
+    if (before.rootKeyId === this.#rootKeyId) return;
+    const announced = await this.#announce(before.rootKeyId);
+    // Every replica has followed it then, or has objected, or has no lease.
+    await this.#records.settled();
+    const lacking = (await this.#objections()).flatMap((objection) => this.#lackingReplica(objection));
+    if (lacking.length > 0) {
+      const wasDemanded = before.otherRootKeyIds.includes(this.#rootKeyId);
+      await this.#withdraw(announced, wasDemanded);
+      const until = wasDemanded ? '; until this has ended, a replica without it does not start' : '';
       throw new Error(
-        `the root key ${this.#rootKeyId} is not in HMACD_ROOT_KEY_FILE of ${objections.join(', ')}; add it there, start these replicas anew, and run this again: nothing was sealed under it`,
+        `the root key ${this.#rootKeyId} is not in HMACD_ROOT_KEY_FILE of ${lacking.join(', ')}; add it there, start these replicas anew, and run this again: nothing was sealed under it${until}`,
       );
     }
-    await this.#agreeOn('adds', former, (others) => {
-      this.#sealer.sealUnder(this.#rootKeyId, this.#sealer.demand);
-      return {
-        rootKeyId: this.#rootKeyId,
-        otherRootKeyIds: [...others, former].filter((id) => id !== this.#rootKeyId),
-      };
-    });
+    this.#sealer.sealUnder(this.#rootKeyId, announced);
+    const { rootKeyId, otherRootKeyIds } = announced.message;
+    await this.#unlessChanged([
+      this.#replacement(announced, this.#rootKeyId, [...this.#without(otherRootKeyIds), rootKeyId]),
+    ]);
     await this.agreed();
   }
 
@@ -101,44 +91,64 @@ export class RootKeyChange {
    */
   async end(agreed: DeploymentEntry): Promise<readonly string[]> {
     const { otherRootKeyIds } = agreed.message;
-    const init = { ...agreed.message, otherRootKeyIds: [] };
     if (otherRootKeyIds.length === 0) return [];
-    await this.#records.commit([replaceRecord(agreed, DeploymentSchema, init)], 'adds').catch((error: unknown) => {
-      throw error instanceof ConflictError ? new RootKeyChangedError() : error;
-    });
+    await this.#unlessChanged([this.#replacement(agreed, this.#rootKeyId, [])]);
     return otherRootKeyIds;
   }
 
-  async #agreeOn(
-    effect: Effect,
-    formerRootKeyId: string,
-    change: (otherRootKeyIds: readonly string[]) => Pick<Deployment, 'rootKeyId' | 'otherRootKeyIds'>,
-  ): Promise<void> {
+  /**
+   * Demands of every replica to have the root key. What replicas objected to before goes with it: they have to object anew,
+   * and whoever else announces something at the same time makes it another announcement.
+   */
+  async #announce(formerRootKeyId: string): Promise<DeploymentEntry> {
     await this.#records.untilUncontended(async () => {
       const found = await this.agreed();
-      if (found.message.rootKeyId !== formerRootKeyId) throw new RootKeyChangedError();
-      const { rootKeyId, otherRootKeyIds } = change(found.message.otherRootKeyIds);
-      const init = { ...found.message, rootKeyId, otherRootKeyIds: [...new Set(otherRootKeyIds)].toSorted() };
-      await this.#records.commit([replaceRecord(found, DeploymentSchema, init)], effect);
+      const { rootKeyId, otherRootKeyIds } = found.message;
+      if (rootKeyId !== formerRootKeyId) throw new RootKeyChangedError();
+      const announcement = this.#replacement(found, rootKeyId, [...this.#without(otherRootKeyIds), this.#rootKeyId]);
+      await this.#records.commit([announcement, ...(await this.#objections()).map(removeRecord)], 'adds');
     });
+    const announced = await this.agreed();
+    const { rootKeyId, otherRootKeyIds } = announced.message;
+    if (rootKeyId !== formerRootKeyId || !otherRootKeyIds.includes(this.#rootKeyId)) throw new RootKeyChangedError();
+    return announced;
   }
 
-  /** The replicas that lack the root key, as an operator knows them. */
-  async #objections(): Promise<string[]> {
-    const found = await this.#records.list(RootKeyObjectionSchema, rootKeyObjections(this.#accountId), '', PAGE);
-    return found.flatMap(({ path, message }) => {
-      if (message === undefined) return [`an unknown replica (the record at ${path} is damaged)`];
-      return message.rootKeyIds.includes(this.#rootKeyId) ? [`process ${message.pid} on ${message.host}`] : [];
-    });
-  }
-
-  async #removeObjections(): Promise<void> {
+  /** Takes an announcement back, unless the root key was demanded before: there may be records under it. */
+  async #withdraw(announced: DeploymentEntry, wasDemanded: boolean): Promise<void> {
+    const { rootKeyId, otherRootKeyIds } = announced.message;
+    const others = wasDemanded ? otherRootKeyIds : this.#without(otherRootKeyIds);
     await this.#records.untilUncontended(async () => {
-      for (;;) {
-        const found = await this.#records.listPaths(rootKeyObjections(this.#accountId), '', PAGE);
-        if (found.length === 0) return;
-        await this.#records.commit(found.map(removeRecord), 'adds');
-      }
+      const objections = await this.#objections();
+      await this.#unlessChanged([this.#replacement(announced, rootKeyId, others), ...objections.map(removeRecord)]);
     });
+  }
+
+  /** Commits changes, one of them of what is agreed on, as it was found. */
+  async #unlessChanged(changes: readonly Change[]): Promise<void> {
+    try {
+      await this.#records.commit(changes, 'adds');
+    } catch (error) {
+      throw error instanceof ConflictError && error.path === this.#path ? new RootKeyChangedError() : error;
+    }
+  }
+
+  #replacement(found: DeploymentEntry, rootKeyId: string, otherRootKeyIds: readonly string[]): Change {
+    const init = { ...found.message, rootKeyId, otherRootKeyIds: otherRootKeyIds.toSorted() };
+    return replaceRecord(found, DeploymentSchema, init);
+  }
+
+  #without(rootKeyIds: readonly string[]): string[] {
+    return rootKeyIds.filter((id) => id !== this.#rootKeyId);
+  }
+
+  async #objections(): Promise<(Entry<typeof RootKeyObjectionSchema> | DamagedEntry)[]> {
+    return await this.#records.list(RootKeyObjectionSchema, rootKeyObjections(this.#accountId), '', MOST_OBJECTIONS);
+  }
+
+  /** The replica that lacks the root key, as an operator knows it; none when it objects to another root key. */
+  #lackingReplica({ path, message }: Entry<typeof RootKeyObjectionSchema> | DamagedEntry): string[] {
+    if (message === undefined) return [`an unknown replica (the record at ${path} is damaged)`];
+    return message.rootKeyIds.includes(this.#rootKeyId) ? [`process ${message.pid} on ${message.host}`] : [];
   }
 }

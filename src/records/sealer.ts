@@ -9,7 +9,7 @@ export interface Sealer {
    * nothing more is written under this one, however long it was on its way.
    */
   readonly demand?: Expectation | undefined;
-  /** Looks anew at how to seal; throws StoreUnavailableError. */
+  /** Looks anew at how to seal; throws StoreUnavailableError, or an Error for the operator when it cannot seal so. */
   readonly renew?: () => Promise<void>;
 
   /** The value to store for `plaintext` at this path in this version. */

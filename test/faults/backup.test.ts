@@ -1,13 +1,20 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { DeploymentSchema } from '../../src/gen/hmacd/store/v1/records_pb.ts';
+import { deploymentPath } from '../../src/records/deployment-record.ts';
 import type { RecordStore, StoredRecord } from '../../src/records/record-store.ts';
 import { openRedisRecordStore } from '../../src/records/redis-record-store.ts';
+import { replaceRecord } from '../../src/records/records.ts';
+import { readRootKeys } from '../../src/records/root-keys.ts';
+import { RootKeySealer } from '../../src/records/sealer.ts';
 import { openSqliteRecordStore } from '../../src/records/sqlite-record-store.ts';
+import { recordsOf } from '../keys/fixture.ts';
 import { makeEverything, tellEverything, verifyAll } from '../support/backed-up-service.ts';
 import { redisDeployment, sqliteDeployment, startReplica, temporaryFolder } from '../support/deployment.ts';
 import { runHmacd } from '../support/hmacd-process.ts';
@@ -116,6 +123,30 @@ describe.skipIf(inject('redis') === undefined)('a backup', { timeout: 60_000 }, 
       expect(existsSync(join(sqlite.folder, 'hmacd.db'))).toBe(false);
       expect(await client.keys(`hmacd:{${source.accountId}}:*`)).toEqual([]);
     }
+  });
+
+  it('is refused when what the replicas agree on changes meanwhile', async () => {
+    const { settings, accountId, folder } = redisDeployment();
+    await withService(settings, async () => {});
+    const store = await openRedisRecordStore(redisStoreOptions(inject('redis')!.shared, { accountId }));
+    const sealer = new RootKeySealer(store.storeId, readRootKeys([settings['ROOT_KEY_FILE']!]));
+    const records = recordsOf(store, systemClock, sealer);
+    const ended = new AbortController();
+    const changing = (async () => {
+      while (!ended.signal.aborted) {
+        const found = (await records.get(DeploymentSchema, deploymentPath({ accountId })))!;
+        await records.commit([replaceRecord(found, DeploymentSchema, found.message)], 'adds');
+      }
+      await store.close();
+    })();
+    const path = join(folder, 'a.backup');
+    const refused = await run('backup', path, settings);
+    ended.abort();
+    await changing;
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toMatch(/^hmacd: .*was changed meanwhile; run this again\n$/);
+    expect(readdirSync(folder)).toEqual(['root.key']);
+    expect(await run('backup', path, settings)).toMatchObject({ code: 0 });
   });
 
   it('whose restore is killed is not served, and is restored when that is run again', async () => {

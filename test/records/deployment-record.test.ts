@@ -1,8 +1,9 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
+import { DeploymentSchema } from '../../src/gen/hmacd/store/v1/records_pb.ts';
 import { ChangeFollower } from '../../src/records/change-follower.ts';
-import { type Agreement, agreeOnDeployment } from '../../src/records/deployment-record.ts';
-import { Records } from '../../src/records/records.ts';
+import { type Agreement, agreeOnDeployment, sealAsAgreed } from '../../src/records/deployment-record.ts';
+import { createRecord, Records } from '../../src/records/records.ts';
 import { RootKey } from '../../src/records/root-keys.ts';
 import { RootKeySealer } from '../../src/records/sealer.ts';
 import { ControlledStore } from './controlled-store.ts';
@@ -20,16 +21,19 @@ function open(): ControlledStore {
   return store;
 }
 
+function recordsOf(store: ControlledStore, keys: [RootKey, ...RootKey[]], ttl = AGREEMENT.keyCacheTtl): Records {
+  const follower = new ChangeFollower(store, ttl, systemClock, () => {});
+  return new Records(store, new RootKeySealer(store.storeId, keys), follower, systemClock);
+}
+
 /** A replica that starts on a store. */
 async function agree(
   store: ControlledStore,
   agreement: Agreement = AGREEMENT,
   keys: [RootKey, ...RootKey[]] = [rootKey],
 ) {
-  const follower = new ChangeFollower(store, agreement.keyCacheTtl, systemClock, () => {});
-  const records = new Records(store, new RootKeySealer(store.storeId, keys), follower, systemClock);
   await agreeOnDeployment(
-    records,
+    recordsOf(store, keys, agreement.keyCacheTtl),
     store,
     agreement,
     keys.map(({ id }) => id.toString('hex')),
@@ -105,6 +109,19 @@ describe('the deployment of a store', () => {
       `the store was sealed under the root key ${id}, and HMACD_ROOT_KEY_FILE has ${otherId}, ${third.id.toString('hex')}`,
     );
     await agree(store, AGREEMENT, [otherRootKey, rootKey]);
+  });
+
+  it('that does not say yet which root key seals is told by the first replica', async () => {
+    const store = open();
+    const records = recordsOf(store, [rootKey]);
+    const { deployment, keyCacheTtl } = AGREEMENT;
+    await records.commit([createRecord(PATH, DeploymentSchema, { ...deployment, keyCacheTtlMs: keyCacheTtl })], 'adds');
+    const found = await records.get(DeploymentSchema, PATH);
+    const sealer = new RootKeySealer(store.storeId, [rootKey]);
+    expect(() => sealAsAgreed(found!, sealer)).toThrow('start a replica on it first');
+    const keys: [RootKey, RootKey] = [rootKey, otherRootKey];
+    await Promise.all([agree(store, AGREEMENT, keys), agree(store, AGREEMENT, keys)]);
+    expect((await records.get(DeploymentSchema, PATH))?.message.rootKeyId).toBe(rootKey.id.toString('hex'));
   });
 
   it('that was changed in the store stops every replica', async () => {

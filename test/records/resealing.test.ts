@@ -3,7 +3,7 @@ import { PendingDeletionSchema as Schema } from '../../src/gen/hmacd/store/v1/re
 import { ChangeFollower } from '../../src/records/change-follower.ts';
 import { agreeOnDeployment, sealAsAgreed } from '../../src/records/deployment-record.ts';
 import { DeploymentWatch } from '../../src/records/deployment-watch.ts';
-import type { Commit } from '../../src/records/record-store.ts';
+import type { Commit, RecordStore } from '../../src/records/record-store.ts';
 import { createRecord, Records, replaceRecord } from '../../src/records/records.ts';
 import { resealRecords } from '../../src/records/resealing.ts';
 import { RootKeyChange, RootKeyChangedError } from '../../src/records/root-key-change.ts';
@@ -61,6 +61,12 @@ async function begin(count = 0) {
   return { store, open, change, operator, replica };
 }
 
+/** Seals all records anew; none may be damaged. */
+const resealAll = async (store: RecordStore, sealer: RootKeySealer, rootKeyId: string) =>
+  await resealRecords(store, sealer, rootKeyId, (error) => {
+    throw error;
+  });
+
 const rootKeyIdsIn = async (store: ControlledStore): Promise<string[]> =>
   [...new Set((await store.everything()).map(({ value }) => rootKeyIdOf(value)))].toSorted();
 
@@ -69,8 +75,8 @@ describe('records that are sealed anew', () => {
     const { store, change, operator, open } = await begin(120);
     await change.begin();
     const before = await store.everything();
-    const walk = { recordCount: 121, damaged: [] };
-    expect(await resealRecords(store, operator.sealer, nextId)).toEqual({ ...walk, resealedCount: 120 });
+    const walk = { recordCount: 121, damagedCount: 0 };
+    expect(await resealAll(store, operator.sealer, nextId)).toEqual({ ...walk, resealedCount: 120 });
     const after = await store.everything();
     expect(after.map(({ path }) => path)).toEqual(before.map(({ path }) => path));
     expect(after.filter(({ version }, n) => version === before[n]!.version).map(({ path }) => path)).toEqual([
@@ -78,22 +84,23 @@ describe('records that are sealed anew', () => {
     ]);
     const { records } = open(next);
     for (let n = 0; n < 120; n++) expect((await records.get(Schema, pathOf(n)))!.message.keyId).toBe(String(n));
-    expect(await resealRecords(store, operator.sealer, nextId)).toEqual({ ...walk, resealedCount: 0 });
+    expect(await resealAll(store, operator.sealer, nextId)).toEqual({ ...walk, resealedCount: 0 });
     expect(await store.everything()).toEqual(after);
   });
 
   it('are those of another writer, where one came first', async () => {
-    const { store, change, operator, open } = await begin(10);
+    const { store, change, operator, open, replica } = await begin(10);
     await change.begin();
-    const { records } = open(former, next);
-    let others = 3;
+    const other = replica(former, next);
+    await other.start();
     store.before = async (method) => {
-      if (method !== 'commit' || others-- <= 0) return;
+      if (method !== 'commit') return;
       store.before = () => {};
-      const found = await records.get(Schema, pathOf(4));
-      await records.commit([replaceRecord(found!, Schema, { keyId: 'newer' })], 'adds');
+      const found = await other.records.get(Schema, pathOf(4));
+      await other.records.commit([replaceRecord(found!, Schema, { keyId: 'newer' })], 'adds');
     };
-    expect((await resealRecords(store, operator.sealer, nextId)).resealedCount).toBe(10);
+    // That one is under the root key by then.
+    expect((await resealAll(store, operator.sealer, nextId)).resealedCount).toBe(9);
     expect((await open(next).records.get(Schema, pathOf(4)))!.message.keyId).toBe('newer');
   });
 
@@ -104,9 +111,10 @@ describe('records that are sealed anew', () => {
     const value = Buffer.from(damaged!.value);
     value[value.length - 1]! ^= 1;
     await store.commit({ expect: [], put: [{ ...damaged!, value }], remove: [] });
-    const walk = await resealRecords(store, operator.sealer, nextId);
-    expect(walk).toMatchObject({ recordCount: 4, resealedCount: 2 });
-    expect(walk.damaged.map(({ message }) => message)).toEqual([expect.stringContaining(damaged!.path)]);
+    const told: string[] = [];
+    const walk = await resealRecords(store, operator.sealer, nextId, ({ message }) => told.push(message));
+    expect(walk).toEqual({ recordCount: 4, resealedCount: 2, damagedCount: 1 });
+    expect(told).toEqual([expect.stringContaining(damaged!.path)]);
   });
 
   it('are left to another root key, when that is to seal meanwhile', async () => {
@@ -119,9 +127,9 @@ describe('records that are sealed anew', () => {
       const { records, sealer } = open(former, next);
       await new RootKeyChange(records, sealer, ACCOUNT, formerId).begin();
     };
-    await expect(resealRecords(store, operator.sealer, nextId)).rejects.toThrow(RootKeyChangedError);
+    await expect(resealAll(store, operator.sealer, nextId)).rejects.toThrow(RootKeyChangedError);
     expect(await rootKeyIdsIn(store)).toEqual([formerId, nextId].toSorted());
-    const { resealedCount } = await resealRecords(store, open(former, next).sealer, formerId);
+    const { resealedCount } = await resealAll(store, open(former, next).sealer, formerId);
     expect(resealedCount).toBe(50);
   });
 });
@@ -218,6 +226,36 @@ describe('a change of the root key', () => {
       await changeTo(third).begin();
     };
     await expect(changeTo(next).begin()).rejects.toThrow(RootKeyChangedError);
+  });
+
+  it('does not take it for consent that another one has removed what replicas objected to', async () => {
+    const { store, change, open, replica } = await begin();
+    const without = replica(former);
+    await without.start();
+    /** When it looks for who objects to what it has announced. */
+    const meanwhile = (act: () => Promise<void>): void => {
+      let lists = 0;
+      store.before = async (method) => {
+        if (method !== 'list' || ++lists !== 2) return;
+        store.before = () => {};
+        await without.poll();
+        await act();
+      };
+    };
+    meanwhile(async () => {
+      store.after = (again) => {
+        if (again === 'commit') throw new Error('killed');
+      };
+      const { records, sealer } = open(next, former);
+      await expect(new RootKeyChange(records, sealer, ACCOUNT, nextId).begin()).rejects.toThrow('killed');
+      store.after = () => {};
+    });
+    await expect(change.begin()).rejects.toThrow(RootKeyChangedError);
+    await without.poll();
+    expect(without.fatal).toEqual([]);
+    expect(await rootKeyIdsIn(store)).toEqual([formerId]);
+    meanwhile(async () => {});
+    await expect(change.begin()).rejects.toThrow('until this has ended, a replica without it does not start');
   });
 
   it('does not end when another one came between', async () => {
