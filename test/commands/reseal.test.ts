@@ -43,7 +43,10 @@ describe('reseal', () => {
     expect({ code, stderr }).toEqual({
       code: 0,
       stderr: paths
-        .map(({ path }) => `hmacd: warning: the record at ${path} does not open: it is not sealed; it stays as it is\n`)
+        .map(
+          ({ path }) =>
+            `hmacd: warning: the record at ${String(path)} does not open: it is not sealed; it stays as it is\n`,
+        )
         .join(''),
     });
     expect(stdout).toMatch(
