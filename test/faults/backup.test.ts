@@ -8,6 +8,7 @@ import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { DeploymentSchema } from '../../src/gen/hmacd/store/v1/records_pb.ts';
 import { deploymentPath } from '../../src/records/deployment-record.ts';
+import { BackupReader } from '../../src/records/backup-reader.ts';
 import type { RecordStore, StoredRecord } from '../../src/records/record-store.ts';
 import { openRedisRecordStore } from '../../src/records/redis-record-store.ts';
 import { replaceRecord } from '../../src/records/records.ts';
@@ -125,6 +126,40 @@ describe.skipIf(inject('redis') === undefined)('a backup', { timeout: 60_000 }, 
     }
   });
 
+  it('is as of one moment, also of a Redis store that others write to', async () => {
+    const { settings, accountId, folder } = redisDeployment();
+    await withService(settings, async () => {});
+    const store = await openRedisRecordStore(redisStoreOptions(inject('redis')!.shared, { accountId }));
+    await fill(store, accountId, 5_000);
+    // The first and the last record of all are always put together.
+    const ends = [`${accountId}/!`, `${accountId}/~`];
+    const ended = new AbortController();
+    const writing = (async () => {
+      let count = 0;
+      for (; !ended.signal.aborted; count++) {
+        const put = ends.map((path) => ({ path, version: crypto.randomUUID(), value: Buffer.from(String(count)) }));
+        await store.commit({ expect: [], put, remove: [] });
+      }
+      await store.close();
+      return count;
+    })();
+    const seen = new Set<string>();
+    for (let n = 0; n < 3; n++) {
+      const path = join(folder, `${n}.backup`);
+      expect(await run('backup', path, settings)).toMatchObject({ code: 0 });
+      using backup = new BackupReader(path, readRootKeys([settings['ROOT_KEY_FILE']!]));
+      const values: string[] = [];
+      backup.verify((record) => {
+        if (ends.includes(record.path)) values.push(Buffer.from(record.value).toString());
+      });
+      expect(values).toEqual([values[0], values[0]]);
+      seen.add(values[0]!);
+    }
+    ended.abort();
+    expect(await writing).toBeGreaterThan(100);
+    expect(seen.size).toBe(3);
+  });
+
   it('is refused when what the replicas agree on changes meanwhile', async () => {
     const { settings, accountId, folder } = redisDeployment();
     await withService(settings, async () => {});
@@ -154,7 +189,9 @@ describe.skipIf(inject('redis') === undefined)('a backup', { timeout: 60_000 }, 
     const { accountId } = redis;
     const source = sqliteDeployment({ ACCOUNT_ID: accountId, ROOT_KEY_FILE: redis.settings['ROOT_KEY_FILE']! });
     const made = await withService(source.settings, ({ clients: { gRPC } }) => makeEverything(gRPC, accountId));
-    await fill(source.folder, accountId, 20_000);
+    const filled = openSqliteRecordStore(join(source.folder, 'hmacd.db'));
+    await fill(filled, accountId, 20_000);
+    await filled.close();
     const path = join(temporaryFolder(), 'a.backup');
     expect(await run('backup', path, source.settings)).toMatchObject({ code: 0 });
 
@@ -182,9 +219,8 @@ describe.skipIf(inject('redis') === undefined)('a backup', { timeout: 60_000 }, 
   });
 });
 
-/** Puts records into a store that is closed, which nobody ever opens. */
-async function fill(folder: string, accountId: string, count: number): Promise<void> {
-  const store = openSqliteRecordStore(join(folder, 'hmacd.db'));
+/** Puts records into a store that nobody ever opens. */
+async function fill(store: RecordStore, accountId: string, count: number): Promise<void> {
   for (let n = 0; n < count; n += 500) {
     const put = Array.from({ length: 500 }, (_, index) => ({
       path: `${accountId}/filler/${String(n + index).padStart(6, '0')}`,
@@ -193,5 +229,4 @@ async function fill(folder: string, accountId: string, count: number): Promise<v
     }));
     await store.commit({ expect: [], put, remove: [] });
   }
-  await store.close();
 }
