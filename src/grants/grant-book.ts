@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { AllowingGrant, GrantQuestion, Grants } from '../access/authorizer.ts';
+import type { Principal } from '../access/principal.ts';
 import type { Clock } from '../clock.ts';
 import { type Grant, GrantSchema, GrantTokenSchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import type { GrantOperation } from '../gen/hmacd/v1/grant_pb.ts';
@@ -17,6 +18,9 @@ import { GrantsToPrincipal } from './grants-to-principal.ts';
 /** How many grants are read at once. */
 const PAGE = 200;
 
+/** For how many keys of a caller the prefixes of its grants are remembered. */
+const REMEMBERED = 1_000;
+
 /** Reads what is not at hand; not begun before it is waited for, since a failure that nobody waits for ends the process. */
 type Read = () => Promise<unknown>;
 
@@ -30,6 +34,8 @@ export class GrantBook implements Grants {
   readonly #toPrincipals: RecordCache<GrantsToPrincipal>;
   readonly #grants: RecordCache<{ readonly grant: Grant | undefined }>;
   readonly #tokens: RecordCache<{ readonly issued: boolean }>;
+  /** Of the grants of keys to callers and to their accounts, by the key ID: long texts, put together once. */
+  readonly #prefixes = new WeakMap<Principal, Map<string, readonly string[]>>();
 
   /**
    * @param tokenTtl for how long a token is worth anything, in milliseconds; Infinity for as long as its grant
@@ -90,22 +96,18 @@ export class GrantBook implements Grants {
    * @param reads gets what has to be read first
    */
   #search(question: GrantQuestion, operation: GrantOperation, reads: Read[]): Grant | undefined {
-    const { names, accountArn } = question.principal;
-    const grantees = [...names, accountArn];
-    return this.#find(question, operation, grantees, reads) ?? this.#findByToken(question, operation, grantees, reads);
+    return this.#find(question, operation, reads) ?? this.#findByToken(question, operation, reads);
   }
 
   #find(
-    { keyId, suffices, covers }: GrantQuestion,
+    { keyId, principal, suffices, covers }: GrantQuestion,
     operation: GrantOperation,
-    granteePrincipals: readonly string[],
     reads: Read[],
   ): Grant | undefined {
     const now = this.#clock.now();
     const serves = (grant: Grant): boolean =>
       allows(grant, operation, now, false) && suffices(grant) && (covers === undefined || covers(grant));
-    for (const grantee of granteePrincipals) {
-      const prefix = this.#paths.grantsTo(keyId, grantee);
+    for (const prefix of this.#prefixesOf(keyId, principal)) {
       const granted = this.#toPrincipals.peek(prefix);
       const grant = granted?.find(operation, serves);
       if (grant !== undefined) return grant;
@@ -114,10 +116,23 @@ export class GrantBook implements Grants {
     return undefined;
   }
 
+  #prefixesOf(keyId: string, principal: Principal): readonly string[] {
+    let byKey = this.#prefixes.get(principal);
+    if (byKey === undefined || byKey.size >= REMEMBERED) {
+      byKey = new Map();
+      this.#prefixes.set(principal, byKey);
+    }
+    let prefixes = byKey.get(keyId);
+    if (prefixes === undefined) {
+      prefixes = granteesOf(principal).map((grantee) => this.#paths.grantsTo(keyId, grantee));
+      byKey.set(keyId, prefixes);
+    }
+    return prefixes;
+  }
+
   #findByToken(
-    { keyId, tokens, suffices, covers }: GrantQuestion,
+    { keyId, principal, tokens, suffices, covers }: GrantQuestion,
     operation: GrantOperation,
-    granteePrincipals: readonly string[],
     reads: Read[],
   ): Grant | undefined {
     const now = this.#clock.now();
@@ -128,7 +143,7 @@ export class GrantBook implements Grants {
       const grant = this.#grantOf(token, claims, reads);
       const fits =
         grant !== undefined &&
-        granteePrincipals.includes(grant.granteePrincipal) &&
+        granteesOf(principal).includes(grant.granteePrincipal) &&
         allows(grant, operation, now, true) &&
         suffices(grant) &&
         (covers === undefined || covers(grant));
@@ -146,6 +161,11 @@ export class GrantBook implements Grants {
     if (found === undefined) reads.push(() => this.#grants.read(grantPath));
     return state?.issued === true ? found?.grant : undefined;
   }
+}
+
+/** By whom a grant may mean a caller: itself, or its account. */
+function granteesOf({ names, accountArn }: Principal): readonly string[] {
+  return [...names, accountArn];
 }
 
 /** The grants under a prefix, or, where most of them are known, with those that are not; a damaged one allows nothing. */
