@@ -90,8 +90,8 @@ export class ImportService {
       const key = withMaterial(found.message, material, imported, call.keyArn!);
       await this.#records.commit(
         [replaceRecord(found, KeySchema, key), ...(await this.#end(key))],
-        // Where the material ends, it may end earlier than some replica knows.
-        found.message.material.length > 0 && imported.validTo !== undefined ? 'takes away' : 'adds',
+        // It may end earlier than some replica knows; also where there is none now, since what is gone was there a moment ago.
+        found.message.imported !== undefined && imported.validTo !== undefined ? 'takes away' : 'adds',
       );
     });
     return { keyId: call.keyArn! };
