@@ -30,11 +30,14 @@ import { rememberMaterial } from './imported-material.ts';
 import { requireChangeable, withMaterial, withoutMaterial } from './key.ts';
 import type { KeyPaths } from './key-paths.ts';
 import { type FoundKey, type KeyReader, requireOrigin } from './key-reader.ts';
-import { makeKeyPair, unwrap, WRAPPING_KEYS, WRAPPINGS } from './wrapping.ts';
+import { KeyPairMaker } from './key-pair-maker.ts';
+import { unwrap, WRAPPING_KEYS, WRAPPINGS } from './wrapping.ts';
 
 const DAY = 24 * 60 * 60 * 1_000;
 /** How far ahead imported material may end, in milliseconds. */
 const LONGEST_VALIDITY = 365 * DAY;
+/** The most parameters for import of an account: each is a record with a private key, that its caller may forget. */
+const MOST_PARAMETERS = 1_000;
 
 /** The operations that bring material to keys of the origin EXTERNAL, of requests that are within their limits. */
 export class ImportService {
@@ -42,6 +45,7 @@ export class ImportService {
   readonly #keys: KeyReader;
   readonly #paths: KeyPaths;
   readonly #clock: Clock;
+  readonly #keyPairs = new KeyPairMaker();
 
   constructor(records: Records, keys: KeyReader, paths: KeyPaths, clock: Clock) {
     this.#records = records;
@@ -66,7 +70,8 @@ export class ImportService {
         `Wrapping algorithm ${algorithmName} and wrapping key spec ${keySpecName} cannot be used to import a ${protection.keySpecName} key.`,
       );
     }
-    const { publicKey, privateKey } = await makeKeyPair(wrappingKey);
+    await this.#requireRoom();
+    const { publicKey, privateKey } = await this.#keyPairs.make(wrappingKey);
     const validTo = new Date(this.#clock.now() + DAY);
     const importToken = newImportToken(validTo);
     const path = this.#paths.importParametersOf(validTo, key.keyId, digestOf(importToken));
@@ -108,6 +113,20 @@ export class ImportService {
       await this.#records.commit([replaceRecord(found, KeySchema, key)], 'takes away');
     });
     return { keyId: call.keyArn! };
+  }
+
+  /**
+   * Demands that the account has room for more parameters. Those that are made at the same moment may come to be a few
+   * more than there may be.
+   *
+   * @throws KmsError LimitExceededException
+   */
+  async #requireRoom(): Promise<void> {
+    if ((await this.#records.count(this.#paths.importParameters)) < MOST_PARAMETERS) return;
+    throw new KmsError(
+      'LimitExceededException',
+      `This account in this region has ${MOST_PARAMETERS} sets of parameters for import, and can have no more. Each set is gone 24 hours after it was made.`,
+    );
   }
 
   /** @throws KmsError InvalidImportTokenException, ExpiredImportTokenException */
