@@ -63,6 +63,8 @@ export class KeyDeletion extends Sweeper {
           // Another replica may be at the same work.
           if (!(error instanceof ConflictError)) this.onFailure(error);
         }
+        // The embedded store works at once; calls shall have their turn in between.
+        await setImmediate();
       }
       if (found.length < BATCH) break;
       after = found.at(-1)!.path;
@@ -104,7 +106,7 @@ export class KeyDeletion extends Sweeper {
       const found = await this.#records.listPaths(this.#paths.under(keyId), '', BATCH);
       if (found.length === 0) return;
       await this.#records.commit(found.map(removeRecord), 'adds');
-      // The embedded store works at once; calls shall have their turn in between.
+      // Here, too.
       await setImmediate();
     }
   }
