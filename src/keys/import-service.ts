@@ -5,7 +5,6 @@ import { awsNameIn } from '../aws-name.ts';
 import type { Clock } from '../clock.ts';
 import { KmsError } from '../errors.ts';
 import {
-  ExpiringMaterialSchema,
   type ImportParameters,
   ImportParametersSchema,
   type Key,
@@ -23,14 +22,15 @@ import {
   WrappingKeySpecSchema,
 } from '../gen/hmacd/v1/import_pb.ts';
 import { Origin } from '../gen/hmacd/v1/key_pb.ts';
-import { type Change, createRecord, putRecord, type Records, replaceRecord } from '../records/records.ts';
+import { createRecord, type Records, replaceRecord } from '../records/records.ts';
 import { algorithmOfKeySpec } from './algorithms.ts';
 import { digestOf, newImportToken, validToOf } from './import-token.ts';
 import { rememberMaterial } from './imported-material.ts';
 import { requireChangeable, withMaterial, withoutMaterial } from './key.ts';
+import { KeyPairMaker } from './key-pair-maker.ts';
 import type { KeyPaths } from './key-paths.ts';
 import { type FoundKey, type KeyReader, requireOrigin } from './key-reader.ts';
-import { KeyPairMaker } from './key-pair-maker.ts';
+import { moveMaterialEnd } from './material-end.ts';
 import { unwrap, WRAPPING_KEYS, WRAPPINGS } from './wrapping.ts';
 
 const DAY = 24 * 60 * 60 * 1_000;
@@ -93,8 +93,9 @@ export class ImportService {
       const validTo = request.validTo && timestampFromMs(timestampMs(request.validTo));
       const imported = rememberMaterial(material, found.message.imported, validTo);
       const key = withMaterial(found.message, material, imported, call.keyArn!);
+      const ends = await moveMaterialEnd(found.message, key, this.#records, this.#paths);
       await this.#records.commit(
-        [replaceRecord(found, KeySchema, key), ...(await this.#end(key))],
+        [replaceRecord(found, KeySchema, key), ...ends],
         // It may end earlier than some replica knows; also where there is none now, since what is gone was there a moment ago.
         found.message.imported !== undefined && imported.validTo !== undefined ? 'takes away' : 'adds',
       );
@@ -110,7 +111,8 @@ export class ImportService {
       // Also of material that has ended, whether or not it was swept away: whoever took it away may be waiting still.
       if (found.message.imported === undefined) return;
       const key = withoutMaterial(found.message);
-      await this.#records.commit([replaceRecord(found, KeySchema, key)], 'takes away');
+      const ends = await moveMaterialEnd(found.message, key, this.#records, this.#paths);
+      await this.#records.commit([replaceRecord(found, KeySchema, key), ...ends], 'takes away');
     });
     return { keyId: call.keyArn! };
   }
@@ -139,14 +141,6 @@ export class ImportService {
     const found = await this.#records.get(ImportParametersSchema, path);
     if (found === undefined) throw new KmsError('InvalidImportTokenException');
     return found.message;
-  }
-
-  /** Says when the material ends, where it does. */
-  async #end({ keyId, imported }: Key): Promise<Change[]> {
-    if (imported?.validTo === undefined) return [];
-    const path = this.#paths.materialEnd(timestampDate(imported.validTo), keyId);
-    const found = await this.#records.get(ExpiringMaterialSchema, path);
-    return [putRecord(path, found, ExpiringMaterialSchema, { keyId })];
   }
 }
 

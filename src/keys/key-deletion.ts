@@ -7,6 +7,7 @@ import { ConflictError } from '../records/record-store.ts';
 import { type Change, createRecord, type Records, removeRecord } from '../records/records.ts';
 import { Sweeper } from '../records/sweeper.ts';
 import type { KeyPaths } from './key-paths.ts';
+import { moveMaterialEnd } from './material-end.ts';
 
 /** How many records are read or removed in one step. */
 const BATCH = 200;
@@ -89,6 +90,7 @@ export class KeyDeletion extends Sweeper {
     );
     const changes: Change[] = [
       removeRecord(key),
+      ...(await moveMaterialEnd(key.message, undefined, this.#records, this.#paths)),
       createRecord(this.#paths.destroyedKey(keyId), DestroyedKeySchema, { keyId, deletionDate }),
       ...(aliases === undefined ? [] : [removeRecord(aliases)]),
       // A damaged alias is of no use to anybody; one that was given to another key since is.

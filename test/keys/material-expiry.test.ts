@@ -7,6 +7,7 @@ import { createImportedKey } from '../support/imported-key.ts';
 import { FakeClock, startService } from '../support/running-service.ts';
 import {
   DAY,
+  deletionOf,
   macRequest,
   openSealer,
   openSealerWithDamage,
@@ -33,6 +34,7 @@ async function start() {
   /** @param hours from now on */
   const importFor = async (hours: number): Promise<void> =>
     await importMaterial(running.clients.gRPC, clock.now() + hours * HOUR);
+  const importForever = async (): Promise<void> => await importMaterial(running.clients.gRPC);
   const failures: unknown[] = [];
   const sweep = async (): Promise<void> => {
     const records = recordsOf(store, clock, openSealerWithDamage(damaged));
@@ -52,7 +54,22 @@ async function start() {
     }));
     await store.commit({ expect: [], put, remove: [] });
   };
-  return { damaged, fill, clock, store, keyId, keys, imports, mac, importFor, sweep, stored, left, failures };
+  return {
+    damaged,
+    fill,
+    clock,
+    store,
+    keyId,
+    keys,
+    imports,
+    mac,
+    importFor,
+    importForever,
+    sweep,
+    stored,
+    left,
+    failures,
+  };
 }
 
 const GONE = { keyState: KeyState.PENDING_IMPORT, length: 0 };
@@ -110,6 +127,26 @@ it('A key that was deleted meanwhile, or that is pending deletion, keeps nothing
   expect(await stored()).toEqual({ keyState: KeyState.PENDING_DELETION, length: 0 });
   await keys.cancelKeyDeletion({ keyId });
   expect(await stored()).toEqual(GONE);
+  expect(failures).toEqual([]);
+});
+
+it('When material would have ended is known no longer when it ends at another time, never, or is gone', async () => {
+  const { clock, keyId, imports, importFor, importForever, left, keys, store, failures } = await start();
+  for (const hours of [3, 1, 2, 2]) {
+    await importFor(hours);
+    expect(await left(paths.materialEnds)).toBe(1);
+  }
+  await importForever();
+  expect(await left(paths.materialEnds)).toBe(0);
+  await importFor(1);
+  await imports.deleteImportedKeyMaterial({ keyId });
+  expect(await left(paths.materialEnds)).toBe(0);
+  await importFor(30 * 24);
+  await keys.scheduleKeyDeletion({ keyId, pendingWindowInDays: 7 });
+  expect(await left(paths.materialEnds)).toBe(1);
+  clock.advance(7 * DAY);
+  expect(await deletionOf(store, clock).deletion.sweep()).toBe(1);
+  expect(await left(paths.materialEnds)).toBe(0);
   expect(failures).toEqual([]);
 });
 
