@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { KeyState } from '../../src/gen/hmacd/v1/key_pb.ts';
 import { ControlledStore } from '../records/controlled-store.ts';
+import { failureOf } from '../support/clients.ts';
 import { createImportedKey } from '../support/imported-key.ts';
 import { FakeClock, startService } from '../support/running-service.ts';
 import { openSealer, storedKey } from './fixture.ts';
@@ -76,4 +77,25 @@ it('Material that does not end is imported at once', async () => {
   await importForever();
   clock.advance(HOUR);
   await importForever();
+});
+
+it('That a key is pending import is said only after a wait to who would disable it, while its material is being deleted', async () => {
+  const { clock, imports, keys, importForever, keyId, stored } = await start();
+  await importForever();
+  const deletion = imports.deleteImportedKeyMaterial({ keyId });
+  await vi.waitFor(async () => expect((await stored()).keyState).toBe(KeyState.PENDING_IMPORT));
+  const refusal = failureOf(keys.disableKey({ keyId }));
+  expect(await hasEnded(refusal)).toBe(false);
+  expect((await failureOf(keys.enableKey({ keyId }))).exception).toBe('KMSInvalidStateException');
+  clock.advance(WAIT);
+  expect((await refusal).exception).toBe('KMSInvalidStateException');
+  await deletion;
+});
+
+it('A tag is given to a key that is pending import after one wait', async () => {
+  const { clock, keys, keyId } = await start();
+  const tagging = keys.tagResource({ keyId, tags: [{ tagKey: 'a', tagValue: 'b' }] });
+  expect(await hasEnded(tagging)).toBe(false);
+  clock.advance(WAIT);
+  await tagging;
 });
