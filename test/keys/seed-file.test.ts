@@ -215,6 +215,21 @@ describe('a seed file', () => {
       expect(problemsOf(keyOf({ ...good, policy }))).toEqual([expect.stringMatching(/^keys\[0\]: policy: ./)]),
   );
 
+  it.each([
+    ['{}', 'Policy must have the element Statement'],
+    ['{ Version: 1, Statement: [] }', 'Policy has an invalid Version'],
+    ['{ Statement: [{ Effect: allow }] }', 'Policy has an invalid Effect'],
+    [
+      '{ Statement: [{ Effect: Allow, Principal: "*", Action: "s3:*", Resource: "*" }] }',
+      'Policy has an invalid action',
+    ],
+    ['&policy { Statement: *policy }', 'it cannot be written as JSON'],
+    ['{ Statement: &statements [*statements] }', 'it cannot be written as JSON'],
+  ])('is told what is wrong with the policy %s', (policy, problem) => {
+    const path = fileOf(`keys: [{ key_spec: HMAC_256, aliases: [alias/a], policy: ${policy} }]`);
+    expect(problemsOf(path)).toEqual([`keys[0]: policy: ${problem}`]);
+  });
+
   it('with a key or an alias that stands there twice is refused', () => {
     const keys = [
       { ...good, key_id: KEY_ID },
