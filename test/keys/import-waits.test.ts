@@ -74,9 +74,9 @@ it('Material that ends is imported only after a wait while another replica may n
 it('Material that does not end is imported at once', async () => {
   const { clock, importFor, importForever } = await start();
   await importFor(HOUR);
-  await importForever();
+  expect(await hasEnded(importForever())).toBe(true);
   clock.advance(HOUR);
-  await importForever();
+  expect(await hasEnded(importForever())).toBe(true);
 });
 
 it('That a key is pending import is said only after a wait to who would disable it, while its material is being deleted', async () => {

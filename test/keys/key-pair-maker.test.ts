@@ -17,9 +17,9 @@ it('Key pairs are made one at a time, and those for whom there is no room to wai
     return pair;
   });
   const calls = await Promise.allSettled(Array.from({ length: 20 }, () => maker.make(RSA_2048)));
-  const refused = { exception: 'ThrottlingException', retryDelay: 1_000 };
-  expect(calls.slice(0, 17)).toEqual(Array(17).fill({ status: 'fulfilled', value: pair }));
-  expect(calls.slice(17)).toMatchObject(Array(3).fill({ status: 'rejected', reason: refused }));
+  for (const call of calls.slice(0, 17)) expect(call).toEqual({ status: 'fulfilled', value: pair });
+  const reason = { exception: 'ThrottlingException', retryDelay: 1_000 };
+  for (const call of calls.slice(17)) expect(call).toMatchObject({ status: 'rejected', reason });
   expect(seen).toEqual(Array(17).fill(1));
   expect(await maker.make(RSA_2048)).toBe(pair);
 });

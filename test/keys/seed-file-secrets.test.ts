@@ -22,10 +22,12 @@ function errorOf(text: string): Error {
 const SECRET = Buffer.from('0123456789abcdefghijklmnopqrstuv');
 const good = { key_spec: 'HMAC_256', aliases: ['alias/a'] };
 
+/** A seed file with a policy. */
+const policyWith = (document: string): string =>
+  `keys: [{ key_spec: HMAC_256, aliases: [alias/a], policy: ${document} }]`;
+
 describe('a seed file', () => {
   const text = SECRET.toString('base64');
-  const policyWith = (document: string): string =>
-    `keys: [{ key_spec: HMAC_256, aliases: [alias/a], policy: ${document} }]`;
   const inStatement = (element: string): string =>
     policyWith(`{ Statement: [{ Effect: Allow, Principal: "*", Action: "*", Resource: "*", ${element} }] }`);
   it.each([

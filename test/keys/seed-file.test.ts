@@ -34,6 +34,7 @@ const SECRET = Buffer.from('0123456789abcdefghijklmnopqrstuv');
 const good = { key_spec: 'HMAC_256', aliases: ['alias/a'] };
 
 const grant = { grantee_principal: 'arn:aws:iam::000000000000:role/a', operations: ['GenerateMac', 'VerifyMac'] };
+const grantsOf = (count: number): object[] => Array.from({ length: count }, () => grant);
 
 const OTHER_MEMBER =
   'it has a member that is none of key_id, key_spec, description, aliases, material_base64, material_file, origin, rotation, tags, policy, grants';
@@ -177,7 +178,7 @@ describe('a seed file', () => {
       { ...good, grants: [{ grantee_principal: 'arn:aws:iam::000000000000:role/a', operations: ['Generate'] }] },
       ["grants[0]: operations must be a list of AWS's names of grant operations"],
     ],
-    ['101 grants', { ...good, grants: Array(101).fill(grant) }, ['it must have at most 100 grants']],
+    ['101 grants', { ...good, grants: grantsOf(101) }, ['it must have at most 100 grants']],
     [
       'a named grant that stands there twice',
       {
@@ -205,7 +206,7 @@ describe('a seed file', () => {
       { ...each, name: 'a' },
       { ...each, name: 'b' },
     ]);
-    const grants = [...named, ...Array(94).fill(grant)];
+    const grants = [...named, ...grantsOf(94)];
     expect(readSeedFile(keyOf({ ...good, grants }), 'aws')[0]!.grants).toHaveLength(100);
   });
 
