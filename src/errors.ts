@@ -104,6 +104,14 @@ export function dryRunError({ decidedBy }: { readonly decidedBy: string | undefi
   return new KmsError('DryRunOperationException', message).decidedBy(decidedBy);
 }
 
+/** What a call ends in that comes too fast, and may come again after so many milliseconds. */
+export function throttlingError(delay: number): KmsError {
+  return new KmsError(
+    'ThrottlingException',
+    'You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.',
+  ).retryAfter(delay);
+}
+
 /** The most characters of a caller's own text that an error repeats: an error has to fit into the trailers of a call. */
 const ECHO = 256;
 

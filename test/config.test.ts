@@ -186,7 +186,7 @@ describe('the configuration', () => {
     [
       'REQUEST_RATES',
       'CreateKeys=5,CreateKey=0',
-      '"CreateKeys" is not an operation; "0" is not a number of calls a second that is greater than 0, and at most 1000000',
+      '"CreateKeys" is not an operation; "0" is not a number of calls a second, at least 0.0000116 (one a day) and at most 1000000',
     ],
     ['AUDIT_LOG', '', 'it is empty'],
     ['LOG_LEVEL', 'verbose', '"verbose" is not trace, debug, info, warn, error, fatal, silent'],

@@ -10,7 +10,7 @@ import { RotationService } from '../gen/hmacd/v1/rotation_pb.ts';
 export interface RequestRate {
   /** AWS's names; at least one. */
   readonly operations: readonly string[];
-  /** Calls a second: 0 excluded, 1,000,000 included. Less than one is one in several seconds. */
+  /** Calls a second: from one a day to 1,000,000 a second. Less than one is one in several seconds. */
   readonly perSecond: number;
 }
 
@@ -20,7 +20,8 @@ export interface RequestRateSetting {
   readonly aws: boolean;
 }
 
-/** In calls a second. */
+/** In calls a second. With a lower one, whoever called once would wait for longer than anybody means. */
+const LEAST = 1 / (24 * 60 * 60);
 const MOST = 1_000_000;
 
 /** Every operation that there is, also those that are refused. */
@@ -58,8 +59,8 @@ function readRate(item: string, problems: string[]): RequestRate {
   const operations = names.split('+').map((name) => name.trim());
   for (const name of operations) if (!OPERATIONS.has(name)) problems.push(`"${name}" is not an operation`);
   const perSecond = /^\d+(\.\d+)?$/.test(rate.trim()) ? Number(rate) : NaN;
-  if (!(perSecond > 0 && perSecond <= MOST)) {
-    problems.push(`"${rate}" is not a number of calls a second that is greater than 0, and at most ${MOST}`);
+  if (!(perSecond >= LEAST && perSecond <= MOST)) {
+    problems.push(`"${rate}" is not a number of calls a second, at least 0.0000116 (one a day) and at most ${MOST}`);
   }
   return { operations, perSecond };
 }

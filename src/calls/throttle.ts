@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import { KmsError } from '../errors.ts';
+import { throttlingError } from '../errors.ts';
 import type { RequestRate } from './request-rates.ts';
 
 /**
@@ -30,11 +30,7 @@ export class Throttle {
    */
   admit(operation: string): void {
     const delay = this.#buckets.get(operation)?.take() ?? 0;
-    if (delay === 0) return;
-    throw new KmsError(
-      'ThrottlingException',
-      'You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.',
-    ).retryAfter(delay);
+    if (delay !== 0) throw throttlingError(delay);
   }
 }
 

@@ -5,7 +5,6 @@ import { awsNameIn } from '../aws-name.ts';
 import type { Clock } from '../clock.ts';
 import { KmsError } from '../errors.ts';
 import {
-  ExpiringMaterialSchema,
   type ImportParameters,
   ImportParametersSchema,
   type Key,
@@ -23,18 +22,22 @@ import {
   WrappingKeySpecSchema,
 } from '../gen/hmacd/v1/import_pb.ts';
 import { Origin } from '../gen/hmacd/v1/key_pb.ts';
-import { type Change, createRecord, putRecord, type Records, replaceRecord } from '../records/records.ts';
+import { createRecord, type Records, replaceRecord } from '../records/records.ts';
 import { algorithmOfKeySpec } from './algorithms.ts';
 import { digestOf, newImportToken, validToOf } from './import-token.ts';
 import { rememberMaterial } from './imported-material.ts';
 import { requireChangeable, withMaterial, withoutMaterial } from './key.ts';
+import { KeyPairMaker } from './key-pair-maker.ts';
 import type { KeyPaths } from './key-paths.ts';
 import { type FoundKey, type KeyReader, requireOrigin } from './key-reader.ts';
-import { makeKeyPair, unwrap, WRAPPING_KEYS, WRAPPINGS } from './wrapping.ts';
+import { moveMaterialEnd } from './material-end.ts';
+import { unwrap, WRAPPING_KEYS, WRAPPINGS } from './wrapping.ts';
 
 const DAY = 24 * 60 * 60 * 1_000;
 /** How far ahead imported material may end, in milliseconds. */
 const LONGEST_VALIDITY = 365 * DAY;
+/** The most parameters for import of an account: each is a record with a private key, that its caller may forget. */
+const MOST_PARAMETERS = 1_000;
 
 /** The operations that bring material to keys of the origin EXTERNAL, of requests that are within their limits. */
 export class ImportService {
@@ -42,6 +45,7 @@ export class ImportService {
   readonly #keys: KeyReader;
   readonly #paths: KeyPaths;
   readonly #clock: Clock;
+  readonly #keyPairs = new KeyPairMaker();
 
   constructor(records: Records, keys: KeyReader, paths: KeyPaths, clock: Clock) {
     this.#records = records;
@@ -66,7 +70,8 @@ export class ImportService {
         `Wrapping algorithm ${algorithmName} and wrapping key spec ${keySpecName} cannot be used to import a ${protection.keySpecName} key.`,
       );
     }
-    const { publicKey, privateKey } = await makeKeyPair(wrappingKey);
+    await this.#requireRoom();
+    const { publicKey, privateKey } = await this.#keyPairs.make(wrappingKey);
     const validTo = new Date(this.#clock.now() + DAY);
     const importToken = newImportToken(validTo);
     const path = this.#paths.importParametersOf(validTo, key.keyId, digestOf(importToken));
@@ -88,10 +93,11 @@ export class ImportService {
       const validTo = request.validTo && timestampFromMs(timestampMs(request.validTo));
       const imported = rememberMaterial(material, found.message.imported, validTo);
       const key = withMaterial(found.message, material, imported, call.keyArn!);
+      const ends = await moveMaterialEnd(found.message, key, this.#records, this.#paths);
       await this.#records.commit(
-        [replaceRecord(found, KeySchema, key), ...(await this.#end(key))],
-        // Where the material ends, it may end earlier than some replica knows.
-        found.message.material.length > 0 && imported.validTo !== undefined ? 'takes away' : 'adds',
+        [replaceRecord(found, KeySchema, key), ...ends],
+        // It may end earlier than some replica knows; also where there is none now, since what is gone was there a moment ago.
+        found.message.imported !== undefined && imported.validTo !== undefined ? 'takes away' : 'adds',
       );
     });
     return { keyId: call.keyArn! };
@@ -105,9 +111,24 @@ export class ImportService {
       // Also of material that has ended, whether or not it was swept away: whoever took it away may be waiting still.
       if (found.message.imported === undefined) return;
       const key = withoutMaterial(found.message);
-      await this.#records.commit([replaceRecord(found, KeySchema, key)], 'takes away');
+      const ends = await moveMaterialEnd(found.message, key, this.#records, this.#paths);
+      await this.#records.commit([replaceRecord(found, KeySchema, key), ...ends], 'takes away');
     });
     return { keyId: call.keyArn! };
+  }
+
+  /**
+   * Demands that the account has room for more parameters. Those that are made at the same moment may come to be a few
+   * more than there may be.
+   *
+   * @throws KmsError LimitExceededException
+   */
+  async #requireRoom(): Promise<void> {
+    if ((await this.#records.count(this.#paths.importParameters)) < MOST_PARAMETERS) return;
+    throw new KmsError(
+      'LimitExceededException',
+      `This account in this region has ${MOST_PARAMETERS} sets of parameters for import, and can have no more. Each set is gone 24 hours after it was made.`,
+    );
   }
 
   /** @throws KmsError InvalidImportTokenException, ExpiredImportTokenException */
@@ -120,14 +141,6 @@ export class ImportService {
     const found = await this.#records.get(ImportParametersSchema, path);
     if (found === undefined) throw new KmsError('InvalidImportTokenException');
     return found.message;
-  }
-
-  /** Says when the material ends, where it does. */
-  async #end({ keyId, imported }: Key): Promise<Change[]> {
-    if (imported?.validTo === undefined) return [];
-    const path = this.#paths.materialEnd(timestampDate(imported.validTo), keyId);
-    const found = await this.#records.get(ExpiringMaterialSchema, path);
-    return [putRecord(path, found, ExpiringMaterialSchema, { keyId })];
   }
 }
 

@@ -7,6 +7,7 @@ import { ConflictError } from '../records/record-store.ts';
 import { type Change, createRecord, type Records, removeRecord } from '../records/records.ts';
 import { Sweeper } from '../records/sweeper.ts';
 import type { KeyPaths } from './key-paths.ts';
+import { moveMaterialEnd } from './material-end.ts';
 
 /** How many records are read or removed in one step. */
 const BATCH = 200;
@@ -63,6 +64,8 @@ export class KeyDeletion extends Sweeper {
           // Another replica may be at the same work.
           if (!(error instanceof ConflictError)) this.onFailure(error);
         }
+        // The embedded store works at once; calls shall have their turn in between.
+        await setImmediate();
       }
       if (found.length < BATCH) break;
       after = found.at(-1)!.path;
@@ -87,6 +90,7 @@ export class KeyDeletion extends Sweeper {
     );
     const changes: Change[] = [
       removeRecord(key),
+      ...(await moveMaterialEnd(key.message, undefined, this.#records, this.#paths)),
       createRecord(this.#paths.destroyedKey(keyId), DestroyedKeySchema, { keyId, deletionDate }),
       ...(aliases === undefined ? [] : [removeRecord(aliases)]),
       // A damaged alias is of no use to anybody; one that was given to another key since is.
@@ -104,7 +108,7 @@ export class KeyDeletion extends Sweeper {
       const found = await this.#records.listPaths(this.#paths.under(keyId), '', BATCH);
       if (found.length === 0) return;
       await this.#records.commit(found.map(removeRecord), 'adds');
-      // The embedded store works at once; calls shall have their turn in between.
+      // Here, too.
       await setImmediate();
     }
   }

@@ -290,10 +290,15 @@ export class KeyService {
   ): Promise<void> {
     await this.#records.untilUncontended(async () => {
       const found = await this.#keys.byId(reference, call, wish);
-      // Whoever made it so may be waiting still: that it is pending deletion is not said before it is true everywhere.
-      const pending = found.message.keyState === KeyState.PENDING_DELETION;
-      if (pending && effect === 'takes away') await this.#records.settled();
-      const key = transition(found.message, call.keyArn!);
+      let key: Key;
+      try {
+        key = transition(found.message, call.keyArn!);
+      } catch (error) {
+        // Whoever made it pending may be waiting still: that it is so is not said before it is true everywhere.
+        const pending = error instanceof KmsError && error.exception === 'KMSInvalidStateException';
+        if (pending && effect === 'takes away') await this.#records.settled();
+        throw error;
+      }
       if (key !== found.message) {
         await this.#records.commit([replaceRecord(found, KeySchema, key)], effect);
       } else if (effect === 'takes away') {

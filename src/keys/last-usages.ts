@@ -4,6 +4,7 @@ import type { Call } from '../access/call.ts';
 import type { Clock } from '../clock.ts';
 import { type LastUsage, LastUsageSchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import type { LastUsageOperation } from '../gen/hmacd/v1/key_pb.ts';
+import { StoreUnavailableError } from '../records/record-store.ts';
 import { putRecord, type Records } from '../records/records.ts';
 import { Sweeper } from '../records/sweeper.ts';
 import type { KeyPaths } from './key-paths.ts';
@@ -70,9 +71,11 @@ export class LastUsages extends Sweeper {
       try {
         await this.#records.untilUncontended(() => this.#store(batch));
       } catch (error) {
-        // What was noted since is later.
-        for (const [keyId, usage] of batch) if (!this.#noted.has(keyId)) this.#noted.set(keyId, usage);
         this.onFailure(error);
+        // While the store does not answer, every batch would wait for it, and be reported.
+        const isOver = error instanceof StoreUnavailableError;
+        this.#putBack(isOver ? leaving.slice(from) : batch);
+        if (isOver) break;
       }
       // The embedded store works at once; calls shall have their turn in between.
       await setImmediate();
@@ -84,6 +87,12 @@ export class LastUsages extends Sweeper {
   override async close(): Promise<void> {
     await super.close();
     await this.sweep();
+  }
+
+  /** Notes again what was not stored. */
+  #putBack(usages: readonly (readonly [keyId: string, usage: Usage])[]): void {
+    // What was noted since is later.
+    for (const [keyId, usage] of usages) if (!this.#noted.has(keyId)) this.#noted.set(keyId, usage);
   }
 
   async #store(batch: readonly (readonly [keyId: string, usage: Usage])[]): Promise<void> {

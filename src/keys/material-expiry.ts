@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Clock } from '../clock.ts';
 import { KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
@@ -7,7 +8,7 @@ import { Sweeper } from '../records/sweeper.ts';
 import { withoutMaterial } from './key.ts';
 import type { KeyPaths } from './key-paths.ts';
 
-/** How many records are looked up at once. */
+/** How many records are looked up, or removed, in one step. */
 const BATCH = 200;
 
 /** Destroys imported material that has ended, and what may no longer be used to import any. */
@@ -26,38 +27,45 @@ export class MaterialExpiry extends Sweeper {
 
   async sweep(): Promise<void> {
     const now = this.#clock.now();
-    await this.#eachUntil(this.#paths.materialEnds, now, async (end) => {
-      await this.#records.commit([removeRecord(end), ...(await this.#destruction(end, now))], 'adds');
-    });
-    await this.#eachUntil(this.#paths.importParameters, now, async (parameters) => {
-      await this.#records.commit([removeRecord(parameters)], 'adds');
-    });
+    await this.#inSteps(this.#paths.materialEnds, now, 1, async ([end]) => [
+      removeRecord(end!),
+      ...(await this.#destruction(end!, now)),
+    ]);
+    await this.#inSteps(this.#paths.importParameters, now, BATCH, async (parameters) => parameters.map(removeRecord));
   }
 
-  /** Does something with every record under a prefix that is of a date until a time. */
-  async #eachUntil(prefix: string, time: number, act: (found: Found) => Promise<void>): Promise<void> {
+  /** Commits, for every few records under a prefix that are of a date until a time, what is to be done about them. */
+  async #inSteps(
+    prefix: string,
+    time: number,
+    size: number,
+    changes: (found: readonly Found[]) => Promise<Change[]>,
+  ): Promise<void> {
     const last = `${prefix}${new Date(time).toISOString()}/~`;
     for (let after = ''; !this.closed;) {
-      const found = await this.#records.listPaths(prefix, after, BATCH);
-      for (const each of found) {
-        if (each.path > last || this.closed) return;
+      // Mostly none has ended, and no record need be read to see that.
+      const paths = (await this.#records.pathsOf(prefix, after, BATCH)).filter((path) => path <= last);
+      const found = paths.length === 0 ? [] : await this.#records.findPaths(paths);
+      for (let from = 0; from < found.length && !this.closed; from += size) {
         try {
-          await act(each);
+          await this.#records.commit(await changes(found.slice(from, from + size)), 'adds');
         } catch (error) {
           // Another replica may be at the same work.
           if (!(error instanceof ConflictError)) this.onFailure(error);
         }
+        // The embedded store works at once; calls shall have their turn in between.
+        await setImmediate();
       }
-      if (found.length < BATCH) return;
-      after = found.at(-1)!.path;
+      if (paths.length < BATCH) return;
+      after = paths.at(-1)!;
     }
   }
 
-  /** Nothing, when the key is gone, or its material was deleted, or imported anew. */
+  /** Nothing, when the key is gone or damaged, or its material was deleted, or imported anew. */
   async #destruction({ path }: Found, now: number): Promise<Change[]> {
-    const key = await this.#records.get(KeySchema, this.#paths.key(this.#paths.keyIdOfMaterialEnd(path)));
-    const validTo = key?.message.imported?.validTo;
-    if (key === undefined || validTo === undefined || timestampMs(validTo) > now) return [];
+    const [key] = await this.#records.find(KeySchema, [this.#paths.key(this.#paths.keyIdOfMaterialEnd(path))]);
+    const validTo = key?.message?.imported?.validTo;
+    if (key?.message === undefined || validTo === undefined || timestampMs(validTo) > now) return [];
     return [replaceRecord(key, KeySchema, withoutMaterial(key.message))];
   }
 }

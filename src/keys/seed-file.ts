@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { parse, YAMLParseError } from 'yaml';
-import { Policy } from '../access/policy.ts';
+import { readPolicyDocument } from '../access/policy-document.ts';
+import { parsePolicyJson } from '../access/policy-json.ts';
+import { PolicyProblem } from '../access/policy-problem.ts';
 import { KmsError } from '../errors.ts';
 import { Origin, type Tag, TagSchema } from '../gen/hmacd/v1/key_pb.ts';
 import { codeOf } from '../system-error.ts';
@@ -161,12 +163,16 @@ function readTags(value: unknown, problem: (text: string) => void): Tag[] {
 /** A key policy, which YAML writes as the JSON that it is. */
 function readPolicy(value: unknown, partition: string, problem: (text: string) => void): string {
   if (value === undefined) return '';
-  const policy = JSON.stringify(value);
-  attempt(
-    () => Policy.ofKey(policy, partition),
-    (reason) => problem(`policy: ${reason}`),
-  );
-  return policy;
+  try {
+    const policy = JSON.stringify(value);
+    readPolicyDocument(parsePolicyJson(policy), { of: 'key', partition });
+    return policy;
+  } catch (error) {
+    // Without what stands there: a slip of the hand can make key material part of a name or a value. And what contains
+    // itself, as YAML can, is no JSON.
+    problem(`policy: ${error instanceof PolicyProblem ? error.summary : 'it cannot be written as JSON'}`);
+    return '';
+  }
 }
 
 /** What something gives; what is wrong with it is told. */

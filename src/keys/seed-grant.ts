@@ -9,6 +9,8 @@ export interface SeedGrant {
   readonly operations: readonly GrantOperation[];
 }
 
+/** A key is made with all its grants in one commit, of a few hundred records at most. */
+const MOST_GRANTS = 100;
 const MEMBERS = ['name', 'grantee_principal', 'retiring_principal', 'operations'];
 
 /** Reads the grants of a key of a seed file. */
@@ -18,7 +20,19 @@ export function readSeedGrants(value: unknown, problem: (text: string) => void):
     problem('grants must be a list');
     return [];
   }
-  return value.map((entry: unknown, index) => readGrant(entry, (text) => problem(`grants[${index}]: ${text}`)));
+  if (value.length > MOST_GRANTS) problem(`it must have at most ${MOST_GRANTS} grants`);
+  const grants = value.map((entry: unknown, index) => readGrant(entry, (text) => problem(`grants[${index}]: ${text}`)));
+  // Of a repeated one, CreateGrant would give the grant that there is.
+  const places = new Map<string, number>();
+  for (const [index, { name, granteePrincipal, retiringPrincipal, operations }] of grants.entries()) {
+    if (name === undefined) continue;
+    const sorted = [...new Set(operations)].toSorted((a, b) => a - b);
+    const terms = JSON.stringify([name, granteePrincipal, retiringPrincipal, sorted]);
+    const place = places.get(terms);
+    if (place === undefined) places.set(terms, index);
+    else problem(`grants[${index}] repeats grants[${place}]`);
+  }
+  return grants;
 }
 
 function readGrant(entry: unknown, problem: (text: string) => void): SeedGrant {

@@ -11,7 +11,7 @@ import {
 } from '../gen/google/rpc/error_details_pb.ts';
 
 /** The gRPC code of each exception; Connect's codes are the same numbers. */
-const CODES: Readonly<Record<ExceptionName, Code>> = {
+export const CODES: Readonly<Record<ExceptionName, Code>> = {
   AccessDeniedException: Code.PermissionDenied,
   AlreadyExistsException: Code.AlreadyExists,
   DependencyTimeoutException: Code.Unavailable,

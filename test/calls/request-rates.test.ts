@@ -14,7 +14,7 @@ function ratesOf(text: string, region = 'us-east-1'): string[] {
 }
 
 const notRate = (text: string) =>
-  `"${text}" is not a number of calls a second that is greater than 0, and at most 1000000`;
+  `"${text}" is not a number of calls a second, at least 0.0000116 (one a day) and at most 1000000`;
 const notItem = (text: string) =>
   `"${text}" is not off, aws, or a rate such as CreateKey=5 or GenerateMac+VerifyMac=5500`;
 
@@ -23,6 +23,7 @@ describe('request rates', () => {
     ['off', []],
     ['CreateKey=5', ['CreateKey=5']],
     ['CreateKey=0.25, ListKeys = 1000000', ['CreateKey=0.25', 'ListKeys=1000000']],
+    ['CreateKey=0.0000116', ['CreateKey=0.0000116']],
     ['GenerateMac+VerifyMac=5500,CreateKey=5', ['GenerateMac+VerifyMac=5500', 'CreateKey=5']],
     ['Encrypt=1', ['Encrypt=1']],
   ])('are read from %j', (text, rates) => expect(ratesOf(text)).toEqual(rates));
@@ -65,9 +66,22 @@ describe('request rates', () => {
     ['CreateKey', notItem('CreateKey')],
     ['=5', notItem('=5')],
     ['CreateKey=5,', notItem('')],
-    ...['', '0', '0.0', '-1', '+1', '1e3', '5/s', '.5', 'NaN', 'Infinity', '1000000.1', '1=2'].map(
-      (rate) => [`CreateKey=${rate}`, notRate(rate)] as const,
-    ),
+    ...[
+      '',
+      '0',
+      '0.0',
+      '0.0000115',
+      '0.00000000000001',
+      '-1',
+      '+1',
+      '1e3',
+      '5/s',
+      '.5',
+      'NaN',
+      'Infinity',
+      '1000000.1',
+      '1=2',
+    ].map((rate) => [`CreateKey=${rate}`, notRate(rate)] as const),
     ['createKey=5', '"createKey" is not an operation'],
     ['GenerateMac+=5', '"" is not an operation'],
     ['aws,aws', 'aws stands there twice'],

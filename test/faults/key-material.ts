@@ -2,10 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
-import { KeySchema } from '../../src/gen/hmacd/store/v1/records_pb.ts';
+import { ImportParametersSchema, KeySchema } from '../../src/gen/hmacd/store/v1/records_pb.ts';
 import { ExpirationModel, WrappingAlgorithm, WrappingKeySpec } from '../../src/gen/hmacd/v1/import_pb.ts';
 import { KeySpec, KeyUsage, Origin } from '../../src/gen/hmacd/v1/key_pb.ts';
 import { MacAlgorithm } from '../../src/gen/hmacd/v1/mac_pb.ts';
+import { KeyPaths } from '../../src/keys/key-paths.ts';
 import type { RecordStore } from '../../src/records/record-store.ts';
 import type { Sealer } from '../../src/records/sealer.ts';
 import { type Clients, failureOf } from '../support/clients.ts';
@@ -38,7 +39,7 @@ export function writeSeed({ folder }: Deployment): { settings: { SEED_FILE: stri
 }
 
 /** Makes a key of each spec, and lets all keys go through what keys go through. */
-export async function makeAndUseKeys({ keys, aliases, mac, imports }: Clients): Promise<void> {
+export async function makeAndUseKeys({ keys, aliases, mac, imports, rotation }: Clients): Promise<void> {
   for (const [index, { keySpec, macAlgorithm }] of SPECS.entries()) {
     const made = await keys.createKey({ keySpec, keyUsage: KeyUsage.GENERATE_VERIFY_MAC });
     const aliasName = `alias/made-${index}`;
@@ -56,6 +57,25 @@ export async function makeAndUseKeys({ keys, aliases, mac, imports }: Clients): 
     }
   }
   await importMaterial({ keys, imports });
+  await rotateKey({ keys, mac, rotation });
+}
+
+/** Makes a key with versions, and uses all of them; two are left. */
+async function rotateKey({ keys, mac, rotation }: Pick<Clients, 'keys' | 'mac' | 'rotation'>): Promise<void> {
+  const { GENERATE_VERIFY_MAC } = KeyUsage;
+  const made = await keys.createKey({
+    keySpec: KeySpec.HMAC_256,
+    keyUsage: GENERATE_VERIFY_MAC,
+    rotationEnabled: true,
+  });
+  const { keyId } = made.keyMetadata!;
+  const request = { keyId, macAlgorithm: MacAlgorithm.HMAC_SHA_256, message: MESSAGE };
+  for (let version = 1; version <= 3; version++) {
+    if (version > 1) await rotation.rotateKeyOnDemand({ keyId });
+    const { mac: value } = await mac.generateMac(request);
+    await mac.verifyMac({ ...request, mac: value });
+  }
+  await rotation.retireKeyVersion({ keyId, keyVersion: 1 });
 }
 
 /** Imports material into a new key, twice, and other material, which is refused. */
@@ -83,10 +103,20 @@ async function importMaterial({ keys, imports }: Pick<Clients, 'keys' | 'imports
   }
 }
 
-/** The material of every key in a store. */
+/** The material of every key in a store and of all its versions, and of the keys that wrap what is imported. */
 export async function readMaterials(store: RecordStore, accountId: string, sealer: Sealer): Promise<Buffer[]> {
-  const records = await store.list(`${accountId}/key/`, '', 1_000);
-  return records.map((record) => Buffer.from(fromBinary(KeySchema, sealer.open(record)).material));
+  const paths = new KeyPaths(accountId);
+  const keys = await store.list(paths.keys, '', 1_000);
+  const materials = keys
+    .map((record) => fromBinary(KeySchema, sealer.open(record)))
+    .flatMap(({ material, versions }) => [material, ...versions.map((version) => version.material)])
+    .filter((material) => material.length > 0);
+  const parameters = await store.list(paths.importParameters, '', 1_000);
+  const privateKeys = parameters
+    .map((record) => fromBinary(ImportParametersSchema, sealer.open(record)).privateKey)
+    // Every private key begins alike.
+    .map((privateKey) => privateKey.subarray(-256));
+  return [...materials, ...privateKeys].map((secret) => Buffer.from(secret));
 }
 
 /** Which of some secrets are in a text, in part at least: raw, in hex or in base64. */

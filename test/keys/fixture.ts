@@ -65,6 +65,18 @@ export async function storedKey(store: RecordStore, keyId: string): Promise<Key 
   return record && fromBinary(KeySchema, record.value);
 }
 
+/** How many turns of the event loop others had during a work. */
+export async function turnsDuring(work: () => Promise<unknown>): Promise<number> {
+  let turns = 0;
+  let immediate = setImmediate(function turn() {
+    turns++;
+    immediate = setImmediate(turn);
+  });
+  await work();
+  clearImmediate(immediate);
+  return turns;
+}
+
 /** A new key's ID and ARN. */
 export async function makeKey(
   { keys }: Clients,

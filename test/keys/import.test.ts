@@ -4,12 +4,15 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { ExpirationModel, WrappingAlgorithm, WrappingKeySpec } from '../../src/gen/hmacd/v1/import_pb.ts';
 import { KeySpec, KeyState, KeyUsage, Origin } from '../../src/gen/hmacd/v1/key_pb.ts';
 import { HMAC_ALGORITHMS } from '../../src/keys/algorithms.ts';
+import { MaterialExpiry } from '../../src/keys/material-expiry.ts';
+import { ControlledStore } from '../records/controlled-store.ts';
 import { failureOf, WIRES } from '../support/clients.ts';
+import { createImportedKey } from '../support/imported-key.ts';
 import { macByOpenssl, WRAPPINGS, type WrappingName, wrappedByOpenssl } from '../support/openssl.ts';
 import { FakeClock, startService } from '../support/running-service.ts';
+import { DAY, openSealer, paths, recordsOf } from './fixture.ts';
 
 const HOUR = 60 * 60 * 1_000;
-const DAY = 24 * HOUR;
 const { RSA_2048, RSA_3072, RSA_4096 } = WrappingKeySpec;
 const forever = { expirationModel: ExpirationModel.KEY_MATERIAL_DOES_NOT_EXPIRE };
 const HMAC_256 = HMAC_ALGORITHMS.find(({ keySpec }) => keySpec === KeySpec.HMAC_256)!;
@@ -301,5 +304,56 @@ describe('imported material', () => {
     expect(await refusal(rotation.enableKeyRotation({ keyId }))).toEqual(notRotating);
     expect(await refusal(rotation.disableKeyRotation({ keyId }))).toEqual(notRotating);
     expect((await refusal(rotation.rotateKeyOnDemand({ keyId })))[0]).toBe('KMSInvalidStateException');
+  });
+});
+
+describe('what material is wrapped with', () => {
+  it('is refused to some when too many ask for it at once', async () => {
+    const { external, parameters } = await start();
+    const keyId = await external();
+    const calls = Array.from({ length: 60 }, () => parameters(keyId));
+    const refused = (
+      await Promise.all(
+        calls.map((call) =>
+          call.then(
+            () => undefined,
+            () => failureOf(call),
+          ),
+        ),
+      )
+    ).filter((failure) => failure !== undefined);
+    expect(refused.length).toBeGreaterThan(0);
+    expect(refused.length).toBeLessThan(44);
+    for (const failure of refused) {
+      expect(failure).toMatchObject({ exception: 'ThrottlingException', code: 'ResourceExhausted' });
+    }
+    await parameters(keyId);
+  });
+
+  it('is kept for 1,000 imports of an account and no more, until it has ended', async () => {
+    const clock = new FakeClock();
+    const store = new ControlledStore({ exclusive: true });
+    const running = await startService({}, { clock, store, sealer: openSealer });
+    onTestFinished(async () => {
+      await running[Symbol.asyncDispose]();
+      await store[Symbol.asyncDispose]();
+    });
+    const ended = new Date(clock.now() + DAY);
+    const put = Array.from({ length: 999 }, (_, n) => ({
+      path: paths.importParametersOf(ended, 'another-key', String(n)),
+      version: crypto.randomUUID(),
+      value: Buffer.alloc(0),
+    }));
+    await store.commit({ expect: [], put: put.slice(0, 500), remove: [] });
+    await store.commit({ expect: [], put: put.slice(500), remove: [] });
+    const clients = running.clients.gRPC;
+    await createImportedKey(clients, randomBytes(32));
+    expect(await refusal(createImportedKey(clients, randomBytes(32)))).toEqual([
+      'LimitExceededException',
+      'This account in this region has 1000 sets of parameters for import, and can have no more. Each set is gone 24 hours after it was made.',
+    ]);
+    clock.advance(DAY);
+    await new MaterialExpiry(recordsOf(store, clock), paths, clock, () => {}).sweep();
+    await createImportedKey(clients, randomBytes(32));
   });
 });

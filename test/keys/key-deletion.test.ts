@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { DestroyedKeySchema } from '../../src/gen/hmacd/store/v1/records_pb.ts';
 import { failureOf } from '../support/clients.ts';
 import { DeletionWorld, remains } from './deletion-world.ts';
-import { ACCOUNT, DAY, macRequest, makeKey, paths, storedKey } from './fixture.ts';
+import { ACCOUNT, DAY, macRequest, makeKey, paths, storedKey, turnsDuring } from './fixture.ts';
 
 describe('a key whose deletion is scheduled', () => {
   it('is in use until then, refused until its date, and unknown from its date on, swept or not', async () => {
@@ -158,6 +158,18 @@ describe('the sweep', () => {
       `${ACCOUNT}/deployment`,
       `${ACCOUNT}/grant-token-key`,
     ]);
+  });
+
+  it('lets calls have their turn', async () => {
+    await using world = await DeletionWorld.start();
+    const put = Array.from({ length: 300 }, (_, n) => ({
+      path: paths.pendingDeletion(new Date(world.clock.now()), `key-${n}`),
+      version: crypto.randomUUID(),
+      value: Buffer.alloc(0),
+    }));
+    await world.store.commit({ expect: [], put, remove: [] });
+    expect(await turnsDuring(() => world.sweep())).toBeGreaterThanOrEqual(300);
+    expect(await world.store.list(paths.pendingDeletions, '', 1)).toEqual([]);
   });
 
   it('reports a key that cannot be destroyed, and destroys the others', async () => {

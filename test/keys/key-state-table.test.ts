@@ -15,6 +15,7 @@ import { KeySpec, KeyService, KeyStateSchema, KeyUsage, Origin } from '../../src
 import { MacAlgorithm, MacService } from '../../src/gen/hmacd/v1/mac_pb.ts';
 import { RotationService } from '../../src/gen/hmacd/v1/rotation_pb.ts';
 import { awsNameOf } from '../../src/aws-name.ts';
+import { TurnQueue } from '../../src/records/turn-queue.ts';
 import { failureOf } from '../support/clients.ts';
 import { redisDeployment } from '../support/deployment.ts';
 import { type RunningService, startService } from '../support/running-service.ts';
@@ -52,6 +53,8 @@ class States {
   readonly #clock: ShiftedClock;
   readonly #running: RunningService;
   readonly #root: string;
+  /** More than a few that ask at once would be throttled. */
+  readonly #imports = new TurnQueue();
   #made = 0;
 
   constructor(running: RunningService, clock: ShiftedClock) {
@@ -81,7 +84,8 @@ class States {
         wrappingAlgorithm: WrappingAlgorithm.RSAES_OAEP_SHA_256,
         wrappingKeySpec: WrappingKeySpec.RSA_2048,
       };
-      const parameters = await imports.getParametersForImport({ keyId, ...wrapping });
+      const ask = () => imports.getParametersForImport({ keyId, ...wrapping });
+      const parameters = await this.#imports.run(ask);
       const key = createPublicKey({ key: Buffer.from(parameters.publicKey), format: 'der', type: 'spki' });
       const padding = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' };
       importToken = parameters.importToken;

@@ -107,6 +107,39 @@ describe('last usages', () => {
     for (const key of [0, 199, 200, 449]) expect((await other.of(`key-${key}`))?.operation).toBe(GENERATE_MAC);
   });
 
+  it('are left for later while the store does not answer, which is told once', async () => {
+    const { store, failures, one, other } = start();
+    for (let key = 0; key < 650; key++) one.note(`key-${key}`, GENERATE_MAC, call);
+    let commits = 0;
+    store.before = (method) => {
+      if (method === 'commit' && ++commits > 1) throw new StoreUnavailableError('the test says so');
+    };
+    await one.sweep();
+    expect(commits).toBe(2);
+    expect(failures).toMatchObject([{ message: 'the test says so' }]);
+    expect((await other.of('key-0'))?.operation).toBe(GENERATE_MAC);
+    expect(await other.of('key-649')).toBeUndefined();
+    expect((await one.of('key-649'))?.operation).toBe(GENERATE_MAC);
+    store.before = () => {};
+    await one.sweep();
+    for (const key of [199, 200, 400, 649]) expect((await other.of(`key-${key}`))?.operation).toBe(GENERATE_MAC);
+  });
+
+  it('of one batch that cannot be stored do not keep the others', async () => {
+    const { store, failures, one, other } = start();
+    for (let key = 0; key < 450; key++) one.note(`key-${key}`, GENERATE_MAC, call);
+    let commits = 0;
+    store.before = (method) => {
+      if (method === 'commit' && ++commits === 1) throw new Error('the test says so');
+    };
+    await one.sweep();
+    expect(failures).toMatchObject([{ message: 'the test says so' }]);
+    expect(await other.of('key-0')).toBeUndefined();
+    expect((await other.of('key-449'))?.operation).toBe(GENERATE_MAC);
+    await one.sweep();
+    expect((await other.of('key-0'))?.operation).toBe(GENERATE_MAC);
+  });
+
   it('that could not be stored are told, kept, and stored later, unless there are later ones', async () => {
     const { store, clock, failures, one, other } = start();
     one.note('key', GENERATE_MAC, call);

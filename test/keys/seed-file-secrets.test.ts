@@ -22,9 +22,24 @@ function errorOf(text: string): Error {
 const SECRET = Buffer.from('0123456789abcdefghijklmnopqrstuv');
 const good = { key_spec: 'HMAC_256', aliases: ['alias/a'] };
 
+/** A seed file with a policy. */
+const policyWith = (document: string): string =>
+  `keys: [{ key_spec: HMAC_256, aliases: [alias/a], policy: ${document} }]`;
+
 describe('a seed file', () => {
   const text = SECRET.toString('base64');
+  const inStatement = (element: string): string =>
+    policyWith(`{ Statement: [{ Effect: Allow, Principal: "*", Action: "*", Resource: "*", ${element} }] }`);
   it.each([
+    ['as a member of a policy', policyWith(`{ Statement: [], material_base64:${text} }`)],
+    ['in a list of a policy', policyWith(`{ Statement: [material_base64:${text}] }`)],
+    ['in the version of a policy', policyWith(`{ Version: { material_base64:${text} } }`)],
+    ['as a member of a statement', inStatement(`material_base64:${text}`)],
+    ['in an effect', policyWith(`{ Statement: [{ Effect: Allow material_base64:${text} }] }`)],
+    ['as a condition', inStatement(`Condition: { material_base64:${text} }`)],
+    ['as a condition key', inStatement(`Condition: { StringEquals: { material_base64:${text} } }`)],
+    ['as a principal', policyWith(`{ Statement: [{ Effect: Allow, Principal: { material_base64:${text} } }] }`)],
+    ['in a policy that contains itself', policyWith(`&p { material_base64:${text}: *p }`)],
     ['on a line that is no YAML', `keys:\n  - material_base64: "${text}\n`],
     ['in a list that is not closed', `keys: [{ key_spec: HMAC_256, material_base64: ${text}`],
     ['twice in a key', `keys: [{ material_base64: ${text}, material_base64: ${text} }]`],

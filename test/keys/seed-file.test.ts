@@ -33,6 +33,9 @@ const KEY_ID = '1234abcd-12ab-34cd-56ef-1234567890ab';
 const SECRET = Buffer.from('0123456789abcdefghijklmnopqrstuv');
 const good = { key_spec: 'HMAC_256', aliases: ['alias/a'] };
 
+const grant = { grantee_principal: 'arn:aws:iam::000000000000:role/a', operations: ['GenerateMac', 'VerifyMac'] };
+const grantsOf = (count: number): object[] => Array.from({ length: count }, () => grant);
+
 const OTHER_MEMBER =
   'it has a member that is none of key_id, key_spec, description, aliases, material_base64, material_file, origin, rotation, tags, policy, grants';
 
@@ -175,6 +178,19 @@ describe('a seed file', () => {
       { ...good, grants: [{ grantee_principal: 'arn:aws:iam::000000000000:role/a', operations: ['Generate'] }] },
       ["grants[0]: operations must be a list of AWS's names of grant operations"],
     ],
+    ['101 grants', { ...good, grants: grantsOf(101) }, ['it must have at most 100 grants']],
+    [
+      'a named grant that stands there twice',
+      {
+        ...good,
+        grants: [
+          { ...grant, name: 'a' },
+          { ...grant, name: 'b' },
+          { ...grant, name: 'a', operations: ['VerifyMac', 'GenerateMac', 'VerifyMac'] },
+        ],
+      },
+      ['grants[2] repeats grants[0]'],
+    ],
     [
       'a grant with another member',
       { ...good, grants: [{ grantee_principal: 'a', operations: ['GenerateMac'], key_id: 'a' }] },
@@ -184,11 +200,36 @@ describe('a seed file', () => {
     expect(problemsOf(keyOf(members))).toEqual(problems.map((problem) => `keys[0]: ${problem}`));
   });
 
+  it('may have 100 grants of a key, and such as differ in their names or terms, or have no names', () => {
+    const other = { ...grant, retiring_principal: grant.grantee_principal };
+    const named = [grant, other, { ...grant, operations: ['VerifyMac'] }].flatMap((each) => [
+      { ...each, name: 'a' },
+      { ...each, name: 'b' },
+    ]);
+    const grants = [...named, ...grantsOf(94)];
+    expect(readSeedFile(keyOf({ ...good, grants }), 'aws')[0]!.grants).toHaveLength(100);
+  });
+
   it.each(['x', {}, { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: 'kms:*', Resource: '*' }] }])(
     'with the policy %j is refused',
     (policy) =>
       expect(problemsOf(keyOf({ ...good, policy }))).toEqual([expect.stringMatching(/^keys\[0\]: policy: ./)]),
   );
+
+  it.each([
+    ['{}', 'Policy must have the element Statement'],
+    ['{ Version: 1, Statement: [] }', 'Policy has an invalid Version'],
+    ['{ Statement: [{ Effect: allow }] }', 'Policy has an invalid Effect'],
+    [
+      '{ Statement: [{ Effect: Allow, Principal: "*", Action: "s3:*", Resource: "*" }] }',
+      'Policy has an invalid action',
+    ],
+    ['&policy { Statement: *policy }', 'it cannot be written as JSON'],
+    ['{ Statement: &statements [*statements] }', 'it cannot be written as JSON'],
+  ])('is told what is wrong with the policy %s', (policy, problem) => {
+    const path = fileOf(`keys: [{ key_spec: HMAC_256, aliases: [alias/a], policy: ${policy} }]`);
+    expect(problemsOf(path)).toEqual([`keys[0]: policy: ${problem}`]);
+  });
 
   it('with a key or an alias that stands there twice is refused', () => {
     const keys = [
