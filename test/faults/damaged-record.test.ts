@@ -11,7 +11,7 @@ const STORES = [
   { store: 'SQLite', deploy: () => sqliteDeployment(), vaultOf: sqliteVault, skip: false },
   {
     store: 'Redis',
-    deploy: () => redisDeployment({ KEY_CACHE_TTL: '100ms' }),
+    deploy: () => redisDeployment({ KEY_CACHE_TTL: '300ms' }),
     vaultOf: redisVault,
     skip: inject('redis') === undefined,
   },
