@@ -1,8 +1,8 @@
 import { createSecretKey, hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { parse, YAMLParseError } from 'yaml';
 import { codeOf } from '../system-error.ts';
+import { parseYaml, YamlError } from '../yaml.ts';
 import { CheckedValue } from './checked-value.ts';
 import { type OidcIssuer, readOidcIssuer } from './oidc-issuer.ts';
 import { Policy } from './policy.ts';
@@ -52,16 +52,11 @@ class Reading {
   }
 
   document(): unknown {
-    let content = '';
     try {
-      content = this.#read(this.#path).toString();
-      return parse(content, { prettyErrors: false, logLevel: 'error' });
+      return parseYaml(this.#read(this.#path).toString());
     } catch (error) {
-      // A parser's own message may quote the line, and with it a credential.
-      const reason =
-        error instanceof YAMLParseError ? `line ${lineAt(content, error.pos[0])} is not YAML` : codeOf(error);
-      // oxlint-disable-next-line preserve-caught-error -- for the same reason
-      throw new Error(`the principals file ${this.#path} cannot be read: ${reason}`);
+      const reason = error instanceof YamlError ? error.message : codeOf(error);
+      throw new Error(`the principals file ${this.#path} cannot be read: ${reason}`, { cause: error });
     }
   }
 
@@ -178,9 +173,4 @@ class Reading {
     if (before === undefined) this.#places.set(`${kind} ${name}`, value.place);
     else value.problem(`is the same ${kind} as ${before}`);
   }
-}
-
-/** The number of the line, from 1, of a position in a text. */
-function lineAt(text: string, position: number): number {
-  return text.slice(0, position).split('\n').length;
 }

@@ -140,7 +140,7 @@ export class Dispatcher {
 
   #failed(call: Call, started: number, error: unknown): never {
     const shown = this.#shown(call, error);
-    call.decidedBy ??= shown.remark;
+    call.decidedBy = shown.remark ?? call.decidedBy;
     this.#ended(call, shown.exception, started);
     throw new CallFailure(shown, call);
   }

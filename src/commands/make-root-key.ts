@@ -17,14 +17,20 @@ export function makeRootKey(args: readonly string[]): number {
   if (path === undefined || others.length > 0) throw new Error('usage: hmacd make-root-key PATH [--if-missing]');
   try {
     makeFile(path);
+    tell(path);
     return 0;
   } catch (error) {
     const code = codeOf(error);
     if (code !== 'EEXIST' || !existsSync(path)) throw new Error(`${path} cannot be written: ${code}`, { cause: error });
     if (values['if-missing']) {
-      readRootKeys([path]);
+      tell(path);
       return 0;
     }
     throw new Error(`${path} exists; whatever it sealed would be lost with it`, { cause: error });
   }
+}
+
+/** The ID is what a service and the other commands call a root key. */
+function tell(path: string): void {
+  process.stdout.write(`the root key ${readRootKeys([path])[0].id.toString('hex')} is in ${path}\n`);
 }

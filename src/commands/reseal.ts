@@ -19,10 +19,11 @@ export async function reseal(args: readonly string[]): Promise<number> {
   const agreed = await change.agreed();
   const { recordCount, resealedCount, damagedCount } = await resealRecords(store, sealer, rootKeyId, tellDamage);
   say(`${resealedCount} records were sealed anew under it`);
-  const former = await change.end(agreed);
+  await change.end(agreed);
   say(`all ${recordCount - damagedCount} records ${damagedCount === 0 ? '' : 'that open '}are sealed under it`);
-  if (former.length === 0) return 0;
-  say(`the root key ${former.join(', ')} can go from HMACD_ROOT_KEY_FILE; backups that were made before still need it`);
+  const others = rootKeys.slice(1).map(({ id }) => id.toString('hex'));
+  if (others.length === 0) return 0;
+  say(`the root key ${others.join(', ')} can go from HMACD_ROOT_KEY_FILE; backups that were made before still need it`);
   return 0;
 }
 

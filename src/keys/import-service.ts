@@ -188,13 +188,21 @@ function validityProblem(request: ImportKeyMaterialRequest, now: number): string
   return end > now + LONGEST_VALIDITY ? 'ValidTo must be less than 365 days in the future' : undefined;
 }
 
-/** @throws KmsError InvalidCiphertextException, whatever is wrong with it */
+/** @throws KmsError InvalidCiphertextException */
 async function materialOf(wrapped: Uint8Array, key: Key, parameters: ImportParameters): Promise<Buffer> {
   const wrapping = wrappingOf(parameters.wrappingAlgorithm)!;
   const material = await unwrap(wrapped, wrapping, parameters.privateKey);
   const { length, longestMaterial } = algorithmOfKeySpec(key.keySpec)!;
-  if (material === undefined || material.length < length || material.length > longestMaterial) {
-    throw new KmsError('InvalidCiphertextException');
+  if (material === undefined) throw invalidCiphertext('the material does not unwrap');
+  if (material.length < length || material.length > longestMaterial) {
+    throw invalidCiphertext(`the material has ${material.length} bytes, and not ${length} to ${longestMaterial}`);
   }
   return material;
+}
+
+/** @param remark for the audit log; who calls is not told: who knew could unwrap what others have wrapped */
+function invalidCiphertext(remark: string): KmsError {
+  const error = new KmsError('InvalidCiphertextException');
+  error.remark = remark;
+  return error;
 }

@@ -104,7 +104,10 @@ export class RotationService {
     const keyVersion = request.keyVersion!;
     await this.#records.untilUncontended(async () => {
       const found = await this.#keys.byId(request.keyId!, call);
-      requireVersions(found.message);
+      if (found.message.versions.length === 0) {
+        const text = `${call.keyArn!} has no versions: it was made without rotation_enabled.`;
+        throw new KmsError('UnsupportedOperationException', text);
+      }
       // Whoever retired it, or scheduled the key's deletion, may be waiting still.
       const isThere = found.message.versions.some(({ version }) => version === keyVersion);
       if (!isThere || found.message.keyState === KeyState.PENDING_DELETION) await this.#records.settled();

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { create } from '@bufbuild/protobuf';
-import { parse, YAMLParseError } from 'yaml';
 import { readPolicyDocument } from '../access/policy-document.ts';
 import { parsePolicyJson } from '../access/policy-json.ts';
 import { PolicyProblem } from '../access/policy-problem.ts';
 import { KmsError } from '../errors.ts';
 import { Origin, type Tag, TagSchema } from '../gen/hmacd/v1/key_pb.ts';
 import { codeOf } from '../system-error.ts';
+import { parseYaml, YamlError } from '../yaml.ts';
 import { isWritableAliasName } from './alias-name.ts';
 import { HMAC_ALGORITHMS, type HmacAlgorithm } from './algorithms.ts';
 import { isKeyId } from './key-reference.ts';
@@ -69,12 +69,10 @@ export function readSeedFile(path: string, partition: string): SeedKey[] {
 
 function load(path: string): unknown {
   try {
-    return parse(readFileSync(path, 'utf8'), { prettyErrors: false, logLevel: 'error' });
+    return parseYaml(readFileSync(path, 'utf8'));
   } catch (error) {
-    // A parser's own message may quote the line, and with it key material.
-    const reason = error instanceof YAMLParseError ? 'it is not YAML' : codeOf(error);
-    // oxlint-disable-next-line preserve-caught-error -- for the same reason
-    throw new Error(`the seed file ${path} cannot be read: ${reason}`);
+    const reason = error instanceof YamlError ? error.message : codeOf(error);
+    throw new Error(`the seed file ${path} cannot be read: ${reason}`, { cause: error });
   }
 }
 
@@ -140,7 +138,8 @@ function readAliases(value: unknown, problem: (text: string) => void): string[] 
   }
   if (value.length > 50) problem('it must have at most 50 aliases');
   value.forEach((name, index) => {
-    if (!isWritableAliasName(name)) problem(`aliases[${index}] cannot be the name of an alias`);
+    if (!isWritableAliasName(name))
+      problem(`aliases[${index}] is not alias/ and a name of letters, digits, /, _ and -, or begins with alias/aws/`);
   });
   return value;
 }
@@ -165,7 +164,10 @@ function readPolicy(value: unknown, partition: string, problem: (text: string) =
   if (value === undefined) return '';
   try {
     const policy = JSON.stringify(value);
-    readPolicyDocument(parsePolicyJson(policy), { of: 'key', partition });
+    const statements = readPolicyDocument(parsePolicyJson(policy), { of: 'key', partition });
+    if (!statements.some(({ effect, concernsAction }) => effect === 'Allow' && concernsAction('kms:putkeypolicy'))) {
+      problem('policy: nobody could ever replace it, since no statement allows kms:PutKeyPolicy');
+    }
     return policy;
   } catch (error) {
     // Without what stands there: a slip of the hand can make key material part of a name or a value. And what contains

@@ -1,8 +1,9 @@
 import { randomUUID, timingSafeEqual } from 'node:crypto';
 import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import { awsNameIn } from '../aws-name.ts';
 import type { Clock } from '../clock.ts';
 import { AliasSchema, DestroyedKeySchema, KeyAliasesSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
-import { KeyState } from '../gen/hmacd/v1/key_pb.ts';
+import { KeyState, OriginSchema } from '../gen/hmacd/v1/key_pb.ts';
 import { type Change, createRecord, keepRecord, putRecord, type Records } from '../records/records.ts';
 import { UnsealError } from '../records/sealer.ts';
 import { type AliasEntry, aliasIn } from './alias.ts';
@@ -108,6 +109,17 @@ function requireAgreement(seed: SeedKey, { message: key }: KeyEntry): void {
   if (key.keySpec !== seed.algorithm.keySpec) {
     throw new Error(
       `the seed says that the key ${key.keyId} is of the spec ${seed.algorithm.keySpecName}, and it is not`,
+    );
+  }
+  if (key.origin !== seed.origin) {
+    throw new Error(
+      `the seed says that the key ${key.keyId} is of the origin ${awsNameIn(OriginSchema, seed.origin)}, and it is not`,
+    );
+  }
+  if (key.versions.length > 0 !== seed.hasVersions) {
+    const [told, found] = seed.hasVersions ? ['versions', 'has none'] : ['no versions', 'has some'];
+    throw new Error(
+      `the seed says that the key ${key.keyId} has ${told}, and it ${found}; \`rotation\` is for new keys`,
     );
   }
   const first = key.versions.length === 0 ? key.material : key.versions.find(({ version }) => version === 1)?.material;

@@ -86,14 +86,10 @@ export class RootKeyChange {
    * Lets replicas do without the root keys that sealed before, when no record is left under them.
    *
    * @param agreed what was agreed on before the records were looked at
-   * @returns the IDs of those root keys
    * @throws RootKeyChangedError when something else was agreed on since
    */
-  async end(agreed: DeploymentEntry): Promise<readonly string[]> {
-    const { otherRootKeyIds } = agreed.message;
-    if (otherRootKeyIds.length === 0) return [];
+  async end(agreed: DeploymentEntry): Promise<void> {
     await this.#unlessChanged([this.#replacement(agreed, this.#rootKeyId, [])]);
-    return otherRootKeyIds;
   }
 
   /**

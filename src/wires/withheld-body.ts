@@ -1,5 +1,6 @@
 import { type DescMessage, fromBinary, fromJsonString } from '@bufbuild/protobuf';
 import type { UniversalServerRequest } from '@connectrpc/connect/protocol';
+import { KmsError } from '../errors.ts';
 
 /** A request, and its body for whoever decodes it. */
 export interface Withheld {
@@ -49,8 +50,28 @@ export async function withholdBody(request: UniversalServerRequest, most: number
   const message = format.framed ? body.subarray(FRAME_HEADER) : body;
   return {
     request: { ...request, header, body: again([emptyBody(format)]) },
-    decode: (input) => (format.json ? fromJsonString(input, TEXT.decode(message)) : fromBinary(input, message)),
+    decode: (input) => (format.json ? decodeJson(input, message) : fromBinary(input, message)),
   };
+}
+
+function decodeJson(input: DescMessage, message: Uint8Array): object {
+  try {
+    return fromJsonString(input, TEXT.decode(message));
+  } catch (error) {
+    const problem = problemOf((error as Error).message);
+    // oxlint-disable-next-line preserve-caught-error -- it quotes the message
+    throw problem === undefined
+      ? new Error('the JSON does not decode')
+      : new KmsError('SerializationException', `The request does not decode: ${problem}.`);
+  }
+}
+
+/** What is wrong with JSON, in the names of the contract alone: whatever came may be what is authenticated. */
+function problemOf(message: string): string | undefined {
+  const [, kind, name = ''] = /^cannot decode (\w+) (?:\w+\.)*(\w+) from JSON: /.exec(message) ?? [];
+  if (kind === 'field') return `${name} cannot be read`;
+  if (kind === 'enum') return `there is no such ${name}`;
+  return / from JSON: key ".*" is unknown$/s.test(message) ? `${name} has no such member` : undefined;
 }
 
 function formatOf(contentType: string): Format | undefined {

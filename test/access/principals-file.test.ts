@@ -114,6 +114,12 @@ describe('a principals file', () => {
   it.each<readonly [string, unknown, readonly string[]]>([
     ['nothing', '', ['it must be an object', 'principals must be a list']],
     ['what is not YAML', 'principals: [', [' cannot be read: line 1 is not YAML']],
+    [
+      'a member that stands there twice',
+      'principals: []\noidc: []\noidc: []',
+      [' cannot be read: line 3 repeats a member'],
+    ],
+    ['what has an alias of nothing', 'principals: *nothing', [' cannot be read: it is not YAML']],
     ['what is not YAML further down', 'principals:\n  - arn: a\n b: {', [' cannot be read: line 3 is not YAML']],
     ['a list', [], ['it must be an object', 'principals must be a list']],
     ['an unknown member', { principals: [], oicd: [] }, ['has a member that is none of principals, oidc']],

@@ -10,11 +10,17 @@ afterAll(() => rmSync(folder, { recursive: true }));
 let files = 0;
 const newPath = (): string => join(folder, String(++files));
 
+const toldOf = (path: string) => ({
+  code: 0,
+  stdout: `the root key ${readRootKeys([path])[0].id.toString('hex')} is in ${path}\n`,
+  stderr: '',
+});
+
 describe('make-root-key', () => {
-  it('makes a file that is a root key and its owner’s alone, and says nothing', async () => {
+  it('makes a file that is a root key and its owner’s alone, and tells its ID', async () => {
     const path = join(newPath(), 'root.key');
-    expect(await runHmacd(['make-root-key', path])).toEqual({ code: 0, stdout: '', stderr: '' });
-    expect(readRootKeys([path]).length).toBe(1);
+    const told = await runHmacd(['make-root-key', path]);
+    expect(told).toEqual(toldOf(path));
     expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 
@@ -33,7 +39,8 @@ describe('make-root-key', () => {
     const path = newPath();
     await runHmacd(['make-root-key', path]);
     const content = readFileSync(path, 'utf8');
-    expect(await runHmacd(['make-root-key', '--if-missing', path])).toEqual({ code: 0, stdout: '', stderr: '' });
+    const told = await runHmacd(['make-root-key', '--if-missing', path]);
+    expect(told).toEqual(toldOf(path));
     expect(readFileSync(path, 'utf8')).toBe(content);
     writeFileSync(path, 'precious');
     expect(await runHmacd(['make-root-key', '--if-missing', path])).toEqual({

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ExpirationModel, WrappingAlgorithm, WrappingKeySpec } from '../../src/gen/hmacd/v1/import_pb.ts';
@@ -8,6 +10,7 @@ import { MaterialExpiry } from '../../src/keys/material-expiry.ts';
 import { ControlledStore } from '../records/controlled-store.ts';
 import { failureOf, WIRES } from '../support/clients.ts';
 import { createImportedKey } from '../support/imported-key.ts';
+import { temporaryFolder } from '../support/deployment.ts';
 import { macByOpenssl, WRAPPINGS, type WrappingName, wrappedByOpenssl } from '../support/openssl.ts';
 import { FakeClock, startService } from '../support/running-service.ts';
 import { DAY, openSealer, paths, recordsOf } from './fixture.ts';
@@ -25,9 +28,9 @@ async function refusal(call: Promise<unknown>): Promise<[string | undefined, str
 const at = (time: number) => ({ validTo: timestampFromMs(time) });
 
 /** A service with a clock to turn, and what it takes to import into a key of it. */
-async function start(wire: (typeof WIRES)[number] = 'gRPC') {
+async function start(wire: (typeof WIRES)[number] = 'gRPC', settings: Readonly<Record<string, string>> = {}) {
   const clock = new FakeClock();
-  const running = await startService({}, { clock });
+  const running = await startService(settings, { clock });
   onTestFinished(() => running[Symbol.asyncDispose]());
   const { imports, keys, mac, rotation } = running.clients[wire];
   const external = async (keySpec: KeySpec = KeySpec.HMAC_256): Promise<string> => {
@@ -103,6 +106,28 @@ describe('material that openssl wraps', () => {
       expect(await refusal(importMaterial(keyId, randomBytes(length)))).toEqual(['InvalidCiphertextException', '']);
     }
     expect((await described(keyId)).keyState).toBe(KeyState.PENDING_IMPORT);
+  });
+
+  it('that is refused tells whoever reads the audit log why, and the caller nothing', async () => {
+    const auditLog = join(temporaryFolder(), 'audit.log');
+    const { running, external, importMaterial, parameters, imports } = await start('gRPC', { AUDIT_LOG: auditLog });
+    const keyId = await external();
+    expect(await refusal(importMaterial(keyId, randomBytes(31)))).toEqual(['InvalidCiphertextException', '']);
+    const { importToken } = await parameters(keyId);
+    const unwrapped = imports.importKeyMaterial({
+      keyId,
+      importToken,
+      encryptedKeyMaterial: randomBytes(32),
+      ...forever,
+    });
+    expect(await refusal(unwrapped)).toEqual(['InvalidCiphertextException', '']);
+    await running[Symbol.asyncDispose]();
+    const lines = readFileSync(auditLog, 'utf8').trim().split('\n');
+    const reasons = lines.map((line) => JSON.parse(line)).filter(({ operation }) => operation === 'ImportKeyMaterial');
+    expect(reasons.map(({ decidedBy }) => decidedBy)).toEqual([
+      'the material has 31 bytes, and not 32 to 64',
+      'the material does not unwrap',
+    ]);
   });
 
   it('is refused when it was altered, or wrapped in another way or for another key', async () => {

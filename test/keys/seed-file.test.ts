@@ -36,6 +36,7 @@ const good = { key_spec: 'HMAC_256', aliases: ['alias/a'] };
 const grant = { grantee_principal: 'arn:aws:iam::000000000000:role/a', operations: ['GenerateMac', 'VerifyMac'] };
 const grantsOf = (count: number): object[] => Array.from({ length: count }, () => grant);
 
+const NO_ALIAS = 'aliases[0] is not alias/ and a name of letters, digits, /, _ and -, or begins with alias/aws/';
 const OTHER_MEMBER =
   'it has a member that is none of key_id, key_spec, description, aliases, material_base64, material_file, origin, rotation, tags, policy, grants';
 
@@ -143,8 +144,8 @@ describe('a seed file', () => {
       { ...good, description: 'd'.repeat(8_193) },
       ['description must have at most 8,192 characters'],
     ],
-    ['an alias without prefix', { ...good, aliases: ['a'] }, ['aliases[0] cannot be the name of an alias']],
-    ['a reserved alias', { ...good, aliases: ['alias/aws/a'] }, ['aliases[0] cannot be the name of an alias']],
+    ['an alias without prefix', { ...good, aliases: ['a'] }, [NO_ALIAS]],
+    ['a reserved alias', { ...good, aliases: ['alias/aws/a'] }, [NO_ALIAS]],
     ['one alias', { ...good, key_id: KEY_ID, aliases: 'alias/a' }, ['aliases must be a list of texts']],
     ['aliases that are numbers', { ...good, key_id: KEY_ID, aliases: [1] }, ['aliases must be a list of texts']],
     [
@@ -224,6 +225,10 @@ describe('a seed file', () => {
       '{ Statement: [{ Effect: Allow, Principal: "*", Action: "s3:*", Resource: "*" }] }',
       'Policy has an invalid action',
     ],
+    [
+      '{ Statement: [{ Effect: Allow, Principal: "*", Action: "kms:GenerateMac", Resource: "*" }] }',
+      'nobody could ever replace it, since no statement allows kms:PutKeyPolicy',
+    ],
     ['&policy { Statement: *policy }', 'it cannot be written as JSON'],
     ['{ Statement: &statements [*statements] }', 'it cannot be written as JSON'],
   ])('is told what is wrong with the policy %s', (policy, problem) => {
@@ -250,7 +255,7 @@ describe('a seed file', () => {
       `keys[0]: ${OTHER_MEMBER}`,
       'keys[0]: it must have a key_id or an alias',
       'keys[0]: key_spec must be HMAC_224, HMAC_256, HMAC_384, HMAC_512',
-      'keys[2]: aliases[1] cannot be the name of an alias',
+      `keys[2]: ${NO_ALIAS.replace('[0]', '[1]')}`,
       'keys[2]: key_id must be a UUID in lower case',
     ]);
   });
@@ -260,7 +265,7 @@ describe('a seed file', () => {
     expect(() => readSeedFile(missing, 'aws')).toThrow(new Error(`the seed file ${missing} cannot be read: ENOENT`));
     const broken = fileOf('keys: [');
     expect(() => readSeedFile(broken, 'aws')).toThrow(
-      new Error(`the seed file ${broken} cannot be read: it is not YAML`),
+      new Error(`the seed file ${broken} cannot be read: line 1 is not YAML`),
     );
   });
 });

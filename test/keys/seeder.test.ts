@@ -236,6 +236,24 @@ describe('a seed', () => {
       /^the seed says that the key [0-9a-f-]{36} is of the spec HMAC_224, and it is not$/,
     ],
     [
+      'origin',
+      known,
+      { ...known, origin: 'EXTERNAL' },
+      /^the seed says that the key [0-9a-f-]{36} is of the origin EXTERNAL, and it is not$/,
+    ],
+    [
+      'rotation',
+      known,
+      { ...known, rotation: 'enabled' },
+      /^the seed says that the key [0-9a-f-]{36} has versions, and it has none; `rotation` is for new keys$/,
+    ],
+    [
+      'rotation, with versions',
+      { ...known, rotation: 'enabled' },
+      known,
+      /^the seed says that the key [0-9a-f-]{36} has no versions, and it has some; /,
+    ],
+    [
       'material',
       { ...known, material_base64: MATERIAL },
       { ...known, material_base64: OTHER },

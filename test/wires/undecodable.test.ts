@@ -73,7 +73,7 @@ function infoIn(status: Buffer | undefined): ErrorInfo | undefined {
   return unpacked.find((detail) => detail !== undefined) as ErrorInfo | undefined;
 }
 
-const UNDECODABLE: readonly { what: string; wire: string; send: () => Promise<Told> }[] = [
+const UNDECODABLE: readonly { what: string; wire: string; send: () => Promise<Told>; problem?: string }[] = [
   { what: 'broken protobuf over gRPC', wire: 'grpc', send: () => overGrpc(BROKEN) },
   { what: 'broken UTF-8 over gRPC', wire: 'grpc', send: () => overGrpc(BROKEN_UTF8) },
   { what: 'broken protobuf over Connect', wire: 'connect', send: () => overConnect('application/proto', BROKEN) },
@@ -87,23 +87,27 @@ const UNDECODABLE: readonly { what: string; wire: string; send: () => Promise<To
     what: 'JSON of a wrong type over Connect',
     wire: 'connect',
     send: () => overConnect('application/json', `{"keyId": {"${SECRET}": 1}}`),
+    problem: 'key_id cannot be read',
   },
   { what: 'JSON that is no object over Connect', wire: 'connect', send: () => overConnect('application/json', '[]') },
   {
     what: 'a member that is misspelt over Connect',
     wire: 'connect',
     send: () => overConnect('application/json', '{"dryrun":true}'),
+    problem: 'GenerateMacRequest has no such member',
   },
   {
     what: 'an algorithm that there is not over Connect',
     wire: 'connect',
     send: () => overConnect('application/json', '{"macAlgorithm":"MAC_ALGORITHM_HMAC_MD5"}'),
+    problem: 'there is no such MacAlgorithm',
   },
   { what: 'no JSON over Connect', wire: 'connect', send: () => overConnect('application/json', '') },
   {
     what: 'broken base64 over Connect',
     wire: 'connect',
     send: () => overConnect('application/json', '{"message":"%"}'),
+    problem: 'message cannot be read',
   },
   {
     what: 'broken protobuf over gRPC-Web',
@@ -117,16 +121,16 @@ const UNDECODABLE: readonly { what: string; wire: string; send: () => Promise<To
   },
 ];
 
-describe.each(UNDECODABLE)('$what', ({ wire, send }) => {
+describe.each(UNDECODABLE)('$what', ({ wire, send, problem }) => {
   it('is INVALID_ARGUMENT, and the next call is served', async () => {
     expect((await send()).code).toBe(INVALID_ARGUMENT);
     expect(await soundGrpcCall(service.running.grpcPort, keyArn)).toBe(32);
     expect(await soundHttpCall(service.running.httpPort, keyArn)).toBe(200);
   });
 
-  it('is a SerializationException with the same text as everywhere', async () => {
+  it('is a SerializationException with a text of what the contract has, and nothing else', async () => {
     const { message, info } = await send();
-    expect(message).toBe('The request does not decode.');
+    expect(message).toBe(`The request does not decode${problem === undefined ? '' : `: ${problem}`}.`);
     expect(info).toMatchObject({
       reason: 'SERIALIZATION',
       domain: 'hmacd',
