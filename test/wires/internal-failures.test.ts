@@ -27,19 +27,19 @@ function storeThatFails(error: () => Error): { store: RecordStore; fail: (failin
   return { store, fail: (wanted) => (failing = wanted) };
 }
 
-/** A sealer of one's own, which damages what it opens while it is told to. */
-function sealerThatDamages(storeId: string): { sealer: Sealer; damage: (damaging: boolean) => void } {
+/** A sealer of one's own, which damages the record of a key when it opens it, once it is told to. */
+function sealerThatDamages(storeId: string): { sealer: Sealer; damage: (keyArn: string) => void } {
   const inner = new RootKeySealer(storeId, [new RootKey(randomBytes(32))]);
-  let damaging = false;
+  let damagedArn = '';
   const sealer: Sealer = {
     seal: (path, version, plaintext) => inner.seal(path, version, plaintext),
     open(record) {
       const value = Buffer.from(record.value);
-      if (damaging) value[value.length - 1]! ^= 1;
+      if (damagedArn.endsWith(`/${record.path.slice(-36)}`)) value[value.length - 1]! ^= 1;
       return inner.open({ ...record, value });
     },
   };
-  return { sealer, damage: (wanted) => (damaging = wanted) };
+  return { sealer, damage: (keyArn) => (damagedArn = keyArn) };
 }
 
 const UNAVAILABLE = failure(
@@ -95,7 +95,7 @@ describe.each(WIRES)('over %s', (wire) => {
     const clients = running.clients[wire];
     const [damaged, sound] = [await makeKey(clients), await makeKey(clients)];
     await clients.mac.generateMac({ ...request, keyId: sound });
-    damage(true);
+    damage(damaged);
     expect(await failureOf(clients.mac.generateMac({ ...request, keyId: damaged }))).toEqual(INTERNAL);
     expect((await clients.mac.generateMac({ ...request, keyId: sound })).mac).toHaveLength(32);
     expect((await scrape(running.adminPort)).get('hmacd_damaged_records_total')).toBe(1);
