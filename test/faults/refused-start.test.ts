@@ -70,7 +70,7 @@ describe('the start is refused', { timeout: 40_000 }, () => {
     const seedFile = join(temporaryFolder(), 'seed.yaml');
     writeFileSync(seedFile, 'keys:\n  - key_spec: HMAC_256\n  material_base64: "c2VjcmV0');
     const { settings } = sqliteDeployment({ SEED_FILE: seedFile });
-    expect(await refusalOf(settings)).toContain(`the seed file ${seedFile} cannot be read: it is not YAML`);
+    expect(await refusalOf(settings)).toContain(`the seed file ${seedFile} cannot be read: line 3 is not YAML`);
     expect((await run(settings)).stderr).not.toContain('c2VjcmV0');
   });
 

@@ -38,7 +38,7 @@ DisableKeyRotation         ok          disabled     deletion     none    externa
 GetKeyRotationStatus       ok          ok           ok           none    ok                ok                ok           ok
 ListKeyRotations           ok          ok           ok           none    ok                ok                ok           ok
 RotateKeyOnDemand          unsupported disabled     deletion     none    unsupported       disabled          deletion     import
-RetireKeyVersion           unsupported unsupported  unsupported  none    unsupported       unsupported       unsupported  unsupported
+RetireKeyVersion           noVersions  noVersions   noVersions   none    noVersions        noVersions        noVersions   noVersions
 GetParametersForImport     awsKms      awsKms       awsKms       none    ok                ok                deletion     ok
 ImportKeyMaterial          awsKms      awsKms       awsKms       none    ok                ok:Enabled        deletion     ok:Enabled
 DeleteImportedKeyMaterial  awsKms      awsKms       awsKms       none    ok:PendingImport  ok:PendingImport  ok           ok
@@ -91,6 +91,8 @@ export function refusalOf(
       return ['KMSInvalidStateException', `${arn} is not pending deletion.`];
     case 'unsupported':
       return ['UnsupportedOperationException', ''];
+    case 'noVersions':
+      return ['UnsupportedOperationException', `${arn} has no versions: it was made without rotation_enabled.`];
     case 'external':
       return ['UnsupportedOperationException', `${arn} origin is EXTERNAL which is not valid for this operation.`];
     case 'awsKms':
