@@ -55,7 +55,7 @@ export class KmsError extends Error {
   readonly violations: readonly FieldViolation[];
   /** What of the policies and grants decided, in words, for a caller who may know. */
   decision: string | undefined;
-  /** What else is to be said of it to whoever runs the service, and not to the caller; one of a few sentences. */
+  /** What else is to be said of it to whoever runs the service, and not to the caller; without anything that came. */
   remark: string | undefined;
   /** Whether the caller may be told which key it is about. */
   tellsKey = true;

@@ -46,7 +46,7 @@ import { MaterialExpiry } from './keys/material-expiry.ts';
 import { KeyPolicies } from './keys/protected-key.ts';
 import { RotationService } from './keys/rotation-service.ts';
 import { readSeedFile } from './keys/seed-file.ts';
-import { plantSeed } from './keys/seeder.ts';
+import { type GrantAdditions, plantSeed } from './keys/seeder.ts';
 import { MacService } from './macs/mac-service.ts';
 import { ChangeFollower } from './records/change-follower.ts';
 import { agreeOnDeployment, confirmDeployment, sealAsAgreed } from './records/deployment-record.ts';
@@ -177,7 +177,8 @@ export async function build(
   const grantRecords = new GrantRecords(records, grantPaths, config.grantDelay, clock, config.quotas.grantsPerKey);
   const grantViolations = validator(grant.CreateGrantRequestSchema, grantLimits.createGrant);
   const seedGrants = new SeedGrants(grantRecords, deployment, clock, grantViolations);
-  await plantSeed(seed, records, paths, clock, (keyId, given) => seedGrants.additions(keyId, given), onDamage);
+  const additions: GrantAdditions = (keyId, given) => seedGrants.additions(keyId, given);
+  await plantSeed(seed, records, paths, clock, additions, onDamage, (sentence) => log.warn(sentence));
 
   const audit = open.adopt(
     config.auditLog === undefined

@@ -17,8 +17,6 @@ export function makeRootKey(args: readonly string[]): number {
   if (path === undefined || others.length > 0) throw new Error('usage: hmacd make-root-key PATH [--if-missing]');
   try {
     makeFile(path);
-    tell(path);
-    return 0;
   } catch (error) {
     const code = codeOf(error);
     if (code !== 'EEXIST' || !existsSync(path)) throw new Error(`${path} cannot be written: ${code}`, { cause: error });
@@ -28,6 +26,8 @@ export function makeRootKey(args: readonly string[]): number {
     }
     throw new Error(`${path} exists; whatever it sealed would be lost with it`, { cause: error });
   }
+  tell(path);
+  return 0;
 }
 
 /** The ID is what a service and the other commands call a root key. */

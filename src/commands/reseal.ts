@@ -21,7 +21,7 @@ export async function reseal(args: readonly string[]): Promise<number> {
   say(`${resealedCount} records were sealed anew under it`);
   await change.end(agreed);
   say(`all ${recordCount - damagedCount} records ${damagedCount === 0 ? '' : 'that open '}are sealed under it`);
-  const others = rootKeys.slice(1).map(({ id }) => id.toString('hex'));
+  const others = sealer.rootKeyIds.filter((id) => id !== rootKeyId);
   if (others.length === 0) return 0;
   say(`the root key ${others.join(', ')} can go from HMACD_ROOT_KEY_FILE; backups that were made before still need it`);
   return 0;

@@ -27,10 +27,7 @@ export class MaterialExpiry extends Sweeper {
 
   async sweep(): Promise<void> {
     const now = this.#clock.now();
-    await this.#inSteps(this.#paths.materialEnds, now, 1, async ([end]) => [
-      removeRecord(end!),
-      ...(await this.#destruction(end!, now)),
-    ]);
+    await this.#inSteps(this.#paths.materialEnds, now, 1, ([end]) => this.#destruction(end!, now));
     await this.#inSteps(this.#paths.importParameters, now, BATCH, async (parameters) => parameters.map(removeRecord));
   }
 
@@ -48,7 +45,8 @@ export class MaterialExpiry extends Sweeper {
       const found = paths.length === 0 ? [] : await this.#records.findPaths(paths);
       for (let from = 0; from < found.length && !this.closed; from += size) {
         try {
-          await this.#records.commit(await changes(found.slice(from, from + size)), 'adds');
+          const step = await changes(found.slice(from, from + size));
+          if (step.length > 0) await this.#records.commit(step, 'adds');
         } catch (error) {
           // Another replica may be at the same work.
           if (!(error instanceof ConflictError)) this.onFailure(error);
@@ -61,11 +59,13 @@ export class MaterialExpiry extends Sweeper {
     }
   }
 
-  /** Nothing, when the key is gone or damaged, or its material was deleted, or imported anew. */
-  async #destruction({ path }: Found, now: number): Promise<Change[]> {
-    const [key] = await this.#records.find(KeySchema, [this.#paths.key(this.#paths.keyIdOfMaterialEnd(path))]);
-    const validTo = key?.message?.imported?.validTo;
-    if (key?.message === undefined || validTo === undefined || timestampMs(validTo) > now) return [];
-    return [replaceRecord(key, KeySchema, withoutMaterial(key.message))];
+  /** The end of material alone, when the key is gone, or its material was deleted, or imported anew. */
+  async #destruction(end: Found, now: number): Promise<Change[]> {
+    const [key] = await this.#records.find(KeySchema, [this.#paths.key(this.#paths.keyIdOfMaterialEnd(end.path))]);
+    // A damaged one may be mended some day, and has to lose its material then.
+    if (key !== undefined && key.message === undefined) return [];
+    const validTo = key?.message.imported?.validTo;
+    const hasEnded = validTo !== undefined && timestampMs(validTo) <= now;
+    return [removeRecord(end), ...(hasEnded ? [replaceRecord(key!, KeySchema, withoutMaterial(key!.message))] : [])];
   }
 }

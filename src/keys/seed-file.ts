@@ -31,6 +31,8 @@ export interface SeedKey {
   readonly tags: readonly Tag[];
   /** In JSON; empty for the default one. */
   readonly policy: string;
+  /** Whether its policy lets nobody replace it. */
+  readonly locks: boolean;
   /** Those that it has when it is made. */
   readonly grants: readonly SeedGrant[];
 }
@@ -125,7 +127,7 @@ function readKey(
     origin: origin === 'EXTERNAL' ? Origin.EXTERNAL : Origin.AWS_KMS,
     hasVersions: rotation === 'enabled',
     tags: readTags(entry['tags'], problem),
-    policy: readPolicy(entry['policy'], partition, problem),
+    ...readPolicy(entry['policy'], partition, problem),
     grants: readSeedGrants(entry['grants'], problem),
   };
 }
@@ -139,7 +141,9 @@ function readAliases(value: unknown, problem: (text: string) => void): string[] 
   if (value.length > 50) problem('it must have at most 50 aliases');
   value.forEach((name, index) => {
     if (!isWritableAliasName(name))
-      problem(`aliases[${index}] is not alias/ and a name of letters, digits, /, _ and -, or begins with alias/aws/`);
+      problem(
+        `aliases[${index}] is not alias/ and a name of letters, digits, /, _ and -, is longer than 256, or begins with alias/aws/`,
+      );
   });
   return value;
 }
@@ -160,20 +164,24 @@ function readTags(value: unknown, problem: (text: string) => void): Tag[] {
 }
 
 /** A key policy, which YAML writes as the JSON that it is. */
-function readPolicy(value: unknown, partition: string, problem: (text: string) => void): string {
-  if (value === undefined) return '';
+function readPolicy(
+  value: unknown,
+  partition: string,
+  problem: (text: string) => void,
+): Pick<SeedKey, 'policy' | 'locks'> {
+  if (value === undefined) return { policy: '', locks: false };
   try {
     const policy = JSON.stringify(value);
     const statements = readPolicyDocument(parsePolicyJson(policy), { of: 'key', partition });
-    if (!statements.some(({ effect, concernsAction }) => effect === 'Allow' && concernsAction('kms:putkeypolicy'))) {
-      problem('policy: nobody could ever replace it, since no statement allows kms:PutKeyPolicy');
-    }
-    return policy;
+    const opens = statements.some(
+      ({ effect, concernsAction }) => effect === 'Allow' && concernsAction('kms:putkeypolicy'),
+    );
+    return { policy, locks: !opens };
   } catch (error) {
     // Without what stands there: a slip of the hand can make key material part of a name or a value. And what contains
     // itself, as YAML can, is no JSON.
     problem(`policy: ${error instanceof PolicyProblem ? error.summary : 'it cannot be written as JSON'}`);
-    return '';
+    return { policy: '', locks: false };
   }
 }
 

@@ -24,6 +24,7 @@ export type GrantAdditions = (keyId: string, grant: SeedGrant) => Promise<Change
  *
  * @param grantAdditions what the grants of a new key add, in their order
  * @param onDamage told of a record that does not open; it costs its key, and not the others
+ * @param warn told what the seed asks for and does not get, or should not
  * @throws Error when a key exists with another spec or other material than the seed gives it; earlier ones of the seed
  *   are there by then.
  */
@@ -34,10 +35,11 @@ export async function plantSeed(
   clock: Clock,
   grantAdditions: GrantAdditions,
   onDamage: (error: UnsealError) => void,
+  warn: (sentence: string) => void,
 ): Promise<void> {
   for (const key of seed) {
     try {
-      await records.untilUncontended(() => plantKey(key, records, paths, clock, grantAdditions));
+      await records.untilUncontended(() => plantKey(key, records, paths, clock, grantAdditions, warn));
     } catch (error) {
       if (!(error instanceof UnsealError)) throw error;
       onDamage(error);
@@ -51,6 +53,7 @@ async function plantKey(
   paths: KeyPaths,
   clock: Clock,
   grantAdditions: GrantAdditions,
+  warn: (sentence: string) => void,
 ): Promise<void> {
   const found = await records.getMany(seed.aliases.map((name) => [AliasSchema, paths.alias(name)] as const));
   const aliases = found.map(aliasIn);
@@ -63,7 +66,11 @@ async function plantKey(
   if (destroyed !== undefined) return;
   // An alias that was moved is left as it is, and so is the key that it was moved to.
   const moved = seed.keyId === undefined && aliases[0] !== undefined && wasMoved(aliases[0]);
-  if (key !== undefined && !moved) requireAgreement(seed, key);
+  if (key !== undefined && !moved) {
+    requireAgreement(seed, key);
+    for (const sentence of disagreements(seed, key)) warn(sentence);
+  }
+  if (key === undefined && seed.locks) warn(`nobody can ever replace the policy that the seed gives the key ${keyId}`);
   if (key?.message.keyState === KeyState.PENDING_DELETION) return;
   const names = seed.aliases.filter((_, index) => aliases[index] === undefined);
   if (key !== undefined && names.length === 0) return;
@@ -111,22 +118,26 @@ function requireAgreement(seed: SeedKey, { message: key }: KeyEntry): void {
       `the seed says that the key ${key.keyId} is of the spec ${seed.algorithm.keySpecName}, and it is not`,
     );
   }
-  if (key.origin !== seed.origin) {
-    throw new Error(
-      `the seed says that the key ${key.keyId} is of the origin ${awsNameIn(OriginSchema, seed.origin)}, and it is not`,
-    );
-  }
-  if (key.versions.length > 0 !== seed.hasVersions) {
-    const [told, found] = seed.hasVersions ? ['versions', 'has none'] : ['no versions', 'has some'];
-    throw new Error(
-      `the seed says that the key ${key.keyId} has ${told}, and it ${found}; \`rotation\` is for new keys`,
-    );
-  }
   const first = key.versions.length === 0 ? key.material : key.versions.find(({ version }) => version === 1)?.material;
   // Of a key with versions, the first one may be retired.
   if (seed.material !== undefined && first !== undefined && !sameMaterial(first, seed.material)) {
     throw new Error(`the seed gives the key ${key.keyId} other material than it has`);
   }
+}
+
+/** What the seed says of a key that exists, and that only a new one could be. */
+function disagreements(seed: SeedKey, { message: { keyId, origin, versions } }: KeyEntry): string[] {
+  const told: string[] = [];
+  if (origin !== seed.origin) {
+    told.push(
+      `the seed says that the key ${keyId} is of the origin ${awsNameIn(OriginSchema, seed.origin)}, and it is not`,
+    );
+  }
+  if (versions.length > 0 !== seed.hasVersions) {
+    const [said, found] = seed.hasVersions ? ['versions', 'has none'] : ['no versions', 'has some'];
+    told.push(`the seed says that the key ${keyId} has ${said}, and it ${found}`);
+  }
+  return told;
 }
 
 function sameMaterial(one: Uint8Array, other: Uint8Array): boolean {

@@ -85,7 +85,7 @@ export async function confirmDeployment(
 /** The IDs of the root keys that every replica must have, and that are none of these. */
 export function lackingRootKeyIds(deployment: AgreedDeployment, rootKeyIds: readonly string[]): string[] {
   const { rootKeyId, otherRootKeyIds } = deployment;
-  return [rootKeyId, ...otherRootKeyIds].filter((id) => !rootKeyIds.includes(id));
+  return [rootKeyId, ...otherRootKeyIds].filter((id) => id !== '' && !rootKeyIds.includes(id));
 }
 
 /**

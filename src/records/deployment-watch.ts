@@ -10,7 +10,7 @@ import {
   lackingRootKeyIds,
   sealUnderItsRootKey,
 } from './deployment-record.ts';
-import { StoreUnavailableError } from './record-store.ts';
+import { ConflictError, StoreUnavailableError } from './record-store.ts';
 import { putRecord, type Records } from './records.ts';
 import type { RootKeySealer } from './sealer.ts';
 
@@ -84,7 +84,12 @@ export class DeploymentWatch implements ChangeListener {
   async #object(rootKeyIds: readonly string[]): Promise<void> {
     const init = { host: hostname(), pid: process.pid, rootKeyIds: [...rootKeyIds] };
     const [found] = await this.#records.findPaths([this.#objectionPath]);
-    // Not until it is uncontended: whoever has the turn to try again may be waiting for this poll. The next one objects.
-    await this.#records.commit([putRecord(this.#objectionPath, found, RootKeyObjectionSchema, init)], 'adds');
+    try {
+      await this.#records.commit([putRecord(this.#objectionPath, found, RootKeyObjectionSchema, init)], 'adds');
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error;
+      // Whoever has the turn to try again may be waiting for this poll: the next one objects.
+      throw new StoreUnavailableError('another root key was announced meanwhile', { cause: error });
+    }
   }
 }

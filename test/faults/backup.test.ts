@@ -139,6 +139,7 @@ describe.skipIf(inject('redis') === undefined)('a backup', { timeout: 60_000 }, 
       for (; !ended.signal.aborted; count++) {
         const put = ends.map((path) => ({ path, version: crypto.randomUUID(), value: Buffer.from(String(count)) }));
         await store.commit({ expect: [], put, remove: [] });
+        await delay(2);
       }
       await store.close();
       return count;
@@ -171,6 +172,7 @@ describe.skipIf(inject('redis') === undefined)('a backup', { timeout: 60_000 }, 
       while (!ended.signal.aborted) {
         const found = (await records.get(DeploymentSchema, deploymentPath({ accountId })))!;
         await records.commit([replaceRecord(found, DeploymentSchema, found.message)], 'adds');
+        await delay(2);
       }
       await store.close();
     })();

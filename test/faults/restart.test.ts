@@ -60,10 +60,10 @@ describe.skipIf(inject('redis') === undefined)('when Redis is killed', { timeout
       // It is back before the service gives up what it has sent and got no answer to.
       const back = killed.then(() => server.start());
       kept.push(...(await createUntil(clients.gRPC, back)));
-      await vi.waitFor(() => clients.gRPC.keys.listKeys({}), 10_000);
-      await expectKept(clients.gRPC, kept.slice(-50));
+      // A machine that is slow enough lets the short lease lapse again and again.
+      await vi.waitFor(() => expectKept(clients.gRPC, kept.slice(-50)), 10_000);
     }
     expect(kept.filter(({ disabled }) => disabled === true).length).toBeGreaterThan(5);
-    await expectKept(clients.gRPC, kept);
+    await vi.waitFor(() => expectKept(clients.gRPC, kept), 10_000);
   });
 });

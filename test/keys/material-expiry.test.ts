@@ -181,13 +181,17 @@ it('A sweep lets calls have their turn', async () => {
   expect(await left(paths.importParameters)).toBe(1);
 });
 
-it('That the material of a damaged key has ended is forgotten', async () => {
+it('The material of a damaged key is destroyed when that is mended', async () => {
   const { clock, importFor, sweep, left, keyId, failures, damaged, stored } = await start();
   await importFor(1);
-  clock.advance(HOUR);
   damaged.add(paths.key(keyId));
+  clock.advance(HOUR);
   await sweep();
-  expect(failures).toEqual([]);
-  expect(await left(paths.materialEnds)).toBe(0);
   expect(await stored()).toEqual(THERE);
+  expect(await left(paths.materialEnds)).toBe(1);
+  damaged.clear();
+  await sweep();
+  expect(await stored()).toEqual(GONE);
+  expect(await left(paths.materialEnds)).toBe(0);
+  expect(failures).toEqual([]);
 });

@@ -53,6 +53,9 @@ class Garden implements AsyncDisposable {
   }
 }
 
+const warnings = (logged: readonly string[]): string[] =>
+  logged.map((line) => JSON.parse(line)).flatMap(({ level, msg }) => (level === 40 ? [String(msg)] : []));
+
 const nothing = async (): Promise<void> => {};
 
 describe('a seed', () => {
@@ -123,6 +126,43 @@ describe('a seed', () => {
       expect((await clients.gRPC.grants.listGrants({ keyId: KEY_ID })).grants).toHaveLength(1);
     });
     expect(await garden.content()).toEqual(before);
+  });
+
+  it.each([
+    [
+      'asks for another origin',
+      known,
+      { ...known, origin: 'EXTERNAL' },
+      /^the seed says that the key [0-9a-f-]{36} is of the origin EXTERNAL, and it is not$/,
+    ],
+    [
+      'asks for versions',
+      known,
+      { ...known, rotation: 'enabled' },
+      /^the seed says that the key [0-9a-f-]{36} has versions, and it has none$/,
+    ],
+    [
+      'asks for none any more',
+      { ...known, rotation: 'enabled' },
+      known,
+      /^the seed says that the key [0-9a-f-]{36} has no versions, and it has some$/,
+    ],
+  ])('that %s than the key is of leaves it as it is, with a warning', async (_, first, second, sentence) => {
+    await using garden = new Garden();
+    expect(await garden.inService([first], async ({ logged }) => warnings(logged))).toEqual([]);
+    const planted = await garden.content();
+    const told = await garden.inService([second], async ({ logged }) => warnings(logged));
+    expect(told).toEqual([expect.stringMatching(sentence)]);
+    expect(await garden.content()).toEqual(planted);
+  });
+
+  it('warns when it makes a key whose policy nobody can replace', async () => {
+    await using garden = new Garden();
+    const Statement = [{ Effect: 'Allow', Principal: '*', Action: 'kms:GenerateMac', Resource: '*' }];
+    const locked = { ...known, policy: { Version: '2012-10-17', Statement } };
+    for (const told of [[`nobody can ever replace the policy that the seed gives the key ${KEY_ID}`], []]) {
+      expect(await garden.inService([locked], async ({ logged }) => warnings(logged))).toEqual(told);
+    }
   });
 
   it.each([
@@ -234,24 +274,6 @@ describe('a seed', () => {
       named,
       { ...named, key_spec: 'HMAC_224' },
       /^the seed says that the key [0-9a-f-]{36} is of the spec HMAC_224, and it is not$/,
-    ],
-    [
-      'origin',
-      known,
-      { ...known, origin: 'EXTERNAL' },
-      /^the seed says that the key [0-9a-f-]{36} is of the origin EXTERNAL, and it is not$/,
-    ],
-    [
-      'rotation',
-      known,
-      { ...known, rotation: 'enabled' },
-      /^the seed says that the key [0-9a-f-]{36} has versions, and it has none; `rotation` is for new keys$/,
-    ],
-    [
-      'rotation, with versions',
-      { ...known, rotation: 'enabled' },
-      known,
-      /^the seed says that the key [0-9a-f-]{36} has no versions, and it has some; /,
     ],
     [
       'material',
