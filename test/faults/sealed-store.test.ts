@@ -45,7 +45,7 @@ describe.skipIf(inject('redis') === undefined)('a Redis store', { timeout: 60_00
   it.each(SEALING)('that is $sealing gives $found secrets to who reads all of it', async ({ sealer, found }) => {
     const server = await startRedisServer();
     onTestFinished(() => server.stop());
-    const deployment = redisDeployment({ KEY_CACHE_TTL: '100ms' }, server);
+    const deployment = redisDeployment({ KEY_CACHE_TTL: '300ms' }, server);
     const { seeded, logged } = await fill(deployment, sealer);
     const { accountId } = deployment;
     const store = await openRedisRecordStore(redisStoreOptions(server, { accountId }));
