@@ -3,16 +3,12 @@ import { shortened } from '../errors.ts';
 /** What is wrong with a policy, in a sentence for whoever wrote it; empty for a text that is no JSON, as AWS has it. */
 export class PolicyProblem extends Error {
   override readonly name = 'PolicyProblem';
-  readonly #summary: string;
+  /** The sentence without anything that stands in the policy. */
+  readonly summary: string;
 
   constructor(message = '', summary = message) {
     super(message);
-    this.#summary = summary;
-  }
-
-  /** The sentence without anything that stands in the policy. */
-  get summary(): string {
-    return this.#summary;
+    this.summary = summary;
   }
 }
 

@@ -7,7 +7,7 @@ import type { Call } from '../access/call.ts';
 import type { Clock } from '../clock.ts';
 import { AliasSchema, type Key, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import type { KmsError } from '../errors.ts';
-import { KeyState } from '../gen/hmacd/v1/key_pb.ts';
+import type { KeyState } from '../gen/hmacd/v1/key_pb.ts';
 import type { ChangeFollower } from '../records/change-follower.ts';
 import { RecordCache } from '../records/record-cache.ts';
 import { StoreUnavailableError } from '../records/record-store.ts';
@@ -16,7 +16,7 @@ import { isAliasName } from './alias-name.ts';
 import { algorithmOfKeySpec, type HmacAlgorithm } from './algorithms.ts';
 import { aliasIn } from './alias.ts';
 import { readAliasNames } from './key-aliases.ts';
-import { exists } from './key.ts';
+import { exists, stateWithoutMaterial } from './key.ts';
 import type { KeyPaths } from './key-paths.ts';
 import { aliasNotFound, keyNotFound, parseKeyReference } from './key-reference.ts';
 import type { KeyPolicies } from './protected-key.ts';
@@ -193,8 +193,7 @@ function versionsOf({ material, versions }: Key): CachedVersion[] {
 
 /** A key whose imported material has ended. */
 function withoutMaterial(key: CachedKey): CachedKey {
-  const keyState = key.keyState === KeyState.PENDING_DELETION ? key.keyState : KeyState.PENDING_IMPORT;
-  return { ...key, keyState, versions: [], current: undefined };
+  return { ...key, keyState: stateWithoutMaterial(key), versions: [], current: undefined };
 }
 
 function asItself(key: CachedKey): ResolvedKey {

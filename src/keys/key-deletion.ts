@@ -108,7 +108,7 @@ export class KeyDeletion extends Sweeper {
       const found = await this.#records.listPaths(this.#paths.under(keyId), '', BATCH);
       if (found.length === 0) return;
       await this.#records.commit(found.map(removeRecord), 'adds');
-      // Here, too.
+      // As above: there may be much under a key.
       await setImmediate();
     }
   }

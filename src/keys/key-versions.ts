@@ -17,10 +17,11 @@ export function newVersion(version: number, material: Uint8Array, now: number): 
 /**
  * Demands that a key has versions.
  *
- * @throws KmsError UnsupportedOperationException, with no text, as AWS says of every HMAC key
+ * @param text what is said of one without; AWS says nothing of any HMAC key
+ * @throws KmsError UnsupportedOperationException
  */
-export function requireVersions({ versions }: Key): void {
-  if (versions.length === 0) throw new KmsError('UnsupportedOperationException');
+export function requireVersions({ versions }: Key, text = ''): void {
+  if (versions.length === 0) throw new KmsError('UnsupportedOperationException', text);
 }
 
 /**

@@ -133,11 +133,15 @@ export function withMaterial(key: Key, material: Uint8Array, imported: ImportedM
   return { ...key, keyState: KeyState.ENABLED, material, imported };
 }
 
-/** The key without its imported material, pending import unless it is pending deletion. */
+/** The state of a key that has lost its imported material: pending import, unless it is pending deletion. */
+export function stateWithoutMaterial({ keyState }: Pick<Key, 'keyState'>): KeyState {
+  return keyState === KeyState.PENDING_DELETION ? keyState : KeyState.PENDING_IMPORT;
+}
+
+/** The key without its imported material. */
 export function withoutMaterial(key: Key): Key {
-  const keyState = key.keyState === KeyState.PENDING_DELETION ? key.keyState : KeyState.PENDING_IMPORT;
   const { validTo: _, ...imported } = key.imported ?? create(ImportedMaterialSchema);
-  return { ...key, keyState, material: new Uint8Array(), imported };
+  return { ...key, keyState: stateWithoutMaterial(key), material: new Uint8Array(), imported };
 }
 
 /**

@@ -104,10 +104,7 @@ export class RotationService {
     const keyVersion = request.keyVersion!;
     await this.#records.untilUncontended(async () => {
       const found = await this.#keys.byId(request.keyId!, call);
-      if (found.message.versions.length === 0) {
-        const text = `${call.keyArn!} has no versions: it was made without rotation_enabled.`;
-        throw new KmsError('UnsupportedOperationException', text);
-      }
+      requireVersions(found.message, `${call.keyArn!} has no versions: it was made without rotation_enabled.`);
       // Whoever retired it, or scheduled the key's deletion, may be waiting still.
       const isThere = found.message.versions.some(({ version }) => version === keyVersion);
       if (!isThere || found.message.keyState === KeyState.PENDING_DELETION) await this.#records.settled();

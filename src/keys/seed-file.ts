@@ -160,7 +160,13 @@ function readTags(value: unknown, problem: (text: string) => void): Tag[] {
   if (tags.some(({ tagKey, tagValue }) => tagKey === '' || tagKey!.length > 128 || tagValue!.length > 256)) {
     problem('a tag has a key of 1 to 128 characters and a value of at most 256');
   }
-  return attempt(() => withTags([], tags), problem) ?? [];
+  try {
+    return withTags([], tags);
+  } catch (error) {
+    if (!(error instanceof KmsError)) throw error;
+    problem(error.message);
+    return [];
+  }
 }
 
 /** A key policy, which YAML writes as the JSON that it is. */
@@ -182,17 +188,6 @@ function readPolicy(
     // itself, as YAML can, is no JSON.
     problem(`policy: ${error instanceof PolicyProblem ? error.summary : 'it cannot be written as JSON'}`);
     return { policy: '', locks: false };
-  }
-}
-
-/** What something gives; what is wrong with it is told. */
-function attempt<T>(act: () => T, problem: (text: string) => void): T | undefined {
-  try {
-    return act();
-  } catch (error) {
-    if (!(error instanceof KmsError)) throw error;
-    problem(error.message === '' ? 'it is none' : error.message);
-    return undefined;
   }
 }
 

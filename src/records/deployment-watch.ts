@@ -65,8 +65,9 @@ export class DeploymentWatch implements ChangeListener {
 
   async #follow(): Promise<void> {
     const deployment = await this.#confirm();
-    const lacking = lackingRootKeyIds(deployment.message, this.#sealer?.rootKeyIds ?? []);
-    if (this.#sealer !== undefined && lacking.length > 0) await this.#object(lacking);
+    if (this.#sealer === undefined) return;
+    const lacking = lackingRootKeyIds(deployment.message, this.#sealer.rootKeyIds);
+    if (lacking.length > 0) await this.#object(lacking);
   }
 
   /** Reads what is agreed on, and seals so. */

@@ -71,7 +71,7 @@ export class RootKeySealer implements Sealer {
    *
    * @param demand the record that says so
    */
-  sealUnder(rootKeyId: string, demand: Expectation | undefined): void {
+  sealUnder(rootKeyId: string, demand: Expectation): void {
     const rootKey = this.#byId.get(rootKeyId);
     if (rootKey === undefined) throw new Error(`there is no root key ${rootKeyId}`);
     this.#sealing = rootKey;

@@ -60,18 +60,16 @@ function decodeJson(input: DescMessage, message: Uint8Array): object {
   } catch (error) {
     const problem = problemOf((error as Error).message);
     // oxlint-disable-next-line preserve-caught-error -- it quotes the message
-    throw problem === undefined
-      ? new Error('the JSON does not decode')
-      : new KmsError('SerializationException', `The request does not decode: ${problem}.`);
+    throw new KmsError('SerializationException', `The request does not decode${problem}.`);
   }
 }
 
-/** What is wrong with JSON, in the names of the contract alone: whatever came may be what is authenticated. */
-function problemOf(message: string): string | undefined {
+/** What is wrong with JSON, where that can be told in the names of the contract alone: whatever came may be what is authenticated. */
+function problemOf(message: string): string {
   const [, kind, name = ''] = /^cannot decode (\w+) (?:\w+\.)*(\w+) from JSON: /.exec(message) ?? [];
-  if (kind === 'field') return `${name} cannot be read`;
-  if (kind === 'enum') return `there is no such ${name}`;
-  return / from JSON: key ".*" is unknown$/s.test(message) ? `${name} has no such member` : undefined;
+  if (kind === 'field') return `: ${name} cannot be read`;
+  if (kind === 'enum') return `: there is no such ${name}`;
+  return / from JSON: key ".*" is unknown$/s.test(message) ? `: ${name} has no such member` : '';
 }
 
 function formatOf(contentType: string): Format | undefined {

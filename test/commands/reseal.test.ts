@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
+import { DeploymentSchema } from '../../src/gen/hmacd/store/v1/records_pb.ts';
+import { deploymentPath } from '../../src/records/deployment-record.ts';
+import { replaceRecord } from '../../src/records/records.ts';
 import { RootKeyChange } from '../../src/records/root-key-change.ts';
 import { makeRootKey, readRootKeys } from '../../src/records/root-keys.ts';
 import { RootKeySealer } from '../../src/records/sealer.ts';
@@ -54,8 +57,27 @@ describe('reseal', () => {
     );
     const again = await run(both, 'reseal');
     expect(again.stdout).toContain(`the root key ${idOf(former)} can go`);
-    const alone = await run(next, 'reseal');
+    const alone = await run(`${next},${next}`, 'reseal');
     expect(alone).toMatchObject({ code: 0, stdout: expect.not.stringContaining('can go') });
+  });
+
+  it('is for a store that a replica has told its root key, which a backup from before is restored without', async () => {
+    const { folder, accountId, former, both, run } = await stopped();
+    const store = openSqliteRecordStore(join(folder, 'hmacd.db'));
+    const records = recordsOf(store, systemClock, new RootKeySealer(store.storeId, readRootKeys([former])));
+    const found = (await records.get(DeploymentSchema, deploymentPath({ accountId })))!;
+    await records.commit([replaceRecord(found, DeploymentSchema, { ...found.message, rootKeyId: '' })], 'adds');
+    await store.close();
+    expect((await run(both, 'reseal')).stderr).toMatch(/: start a replica on it first\n$/);
+    const backup = join(folder, 'a.backup');
+    expect(await run(former, 'backup', backup)).toMatchObject({ code: 0, stderr: '' });
+    const empty = sqliteDeployment();
+    expect(await runIn(empty.settings, former, 'restore', backup)).toMatchObject({ code: 0, stderr: '' });
+    {
+      await using running = await startService({ ...empty.settings, ROOT_KEY_FILE: former });
+      expect((await running.clients.gRPC.keys.listKeys({})).keys).toHaveLength(3);
+    }
+    expect(await runIn(empty.settings, both, 'reseal')).toMatchObject({ code: 0, stderr: '' });
   });
 
   it('that ended half-way leaves a store of which a backup is restored with both root keys only', async () => {

@@ -3,7 +3,7 @@ import { PendingDeletionSchema as Schema } from '../../src/gen/hmacd/store/v1/re
 import { ChangeFollower } from '../../src/records/change-follower.ts';
 import { agreeOnDeployment, sealAsAgreed } from '../../src/records/deployment-record.ts';
 import { DeploymentWatch } from '../../src/records/deployment-watch.ts';
-import type { Commit, RecordStore } from '../../src/records/record-store.ts';
+import { type Commit, type RecordStore, StoreUnavailableError } from '../../src/records/record-store.ts';
 import { createRecord, Records, replaceRecord } from '../../src/records/records.ts';
 import { resealRecords } from '../../src/records/resealing.ts';
 import { RootKeyChange, RootKeyChangedError } from '../../src/records/root-key-change.ts';
@@ -212,6 +212,29 @@ describe('a change of the root key', () => {
     expect(sealedUnder).toEqual([formerId, nextId]);
     expect(await rootKeyIdsIn(store)).toEqual([nextId]);
     expect(await store.paths()).toEqual([`${ACCOUNT}/deployment`, pathOf(1), pathOf(2)]);
+  });
+
+  it('is objected to at the next poll, when the objection of this one meets another change', async () => {
+    const { store, change, replica } = await begin();
+    const without = replica(former);
+    await without.start();
+    const objection = /\/root-key-objection\//;
+    const putObjection = async (method: string, argument: unknown): Promise<void> => {
+      const [record] = method === 'commit' ? (argument as Commit).put : [];
+      if (record === undefined || !objection.test(record.path)) return;
+      store.before = () => {};
+      await store.commit({ expect: [], put: [{ ...record, version: crypto.randomUUID() }], remove: [] });
+    };
+    let lists = 0;
+    store.before = async (method) => {
+      if (method !== 'list' || ++lists !== 2) return;
+      store.before = putObjection;
+      await expect(without.poll()).rejects.toThrow(StoreUnavailableError);
+      expect(without.follower.holds()).toBe(false);
+      await without.poll();
+    };
+    await expect(change.begin()).rejects.toThrow(`process ${process.pid} on `);
+    expect(without.fatal).toEqual([]);
   });
 
   it('does not begin when another one comes between', async () => {
