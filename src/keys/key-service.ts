@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { timestampDate, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { type Deployment, keyArn } from '../arn.ts';
-import { awsNameIn } from '../aws-name.ts';
 import type { Authorizer, Wish } from '../access/authorizer.ts';
 import type { Call } from '../access/call.ts';
 import type { ConditionValues } from '../access/condition-context.ts';
@@ -20,22 +19,16 @@ import {
   type EnableKeyRequest,
   type GetKeyLastUsageRequest,
   type GetKeyPolicyRequest,
-  KeySpec,
-  KeySpecSchema,
   KeyState,
-  KeyUsage,
-  KeyUsageSchema,
   type ListKeyPoliciesRequest,
   type ListKeysRequest,
   Origin,
-  OriginSchema,
   type PutKeyPolicyRequest,
   type ScheduleKeyDeletionRequest,
   type UpdateKeyDescriptionRequest,
   ResourceOwner,
 } from '../gen/hmacd/v1/key_pb.ts';
 import { type Effect, type Records, createRecord, removeRecord, replaceRecord } from '../records/records.ts';
-import { algorithmOfKeySpec, type HmacAlgorithm } from './algorithms.ts';
 import {
   describe,
   newKey,
@@ -54,6 +47,7 @@ import { withTags } from './tags.ts';
 import { markerAfter, nameOfMarker, pageOf } from './marker.ts';
 import type { KeyPolicies } from './protected-key.ts';
 import { type Quotas, requireRoomForKey } from './quotas.ts';
+import { requireHmacKey, specValues } from './requested-key.ts';
 
 /** The name of the one policy that a key has. */
 const POLICY_NAME = 'default';
@@ -309,77 +303,11 @@ export class KeyService {
   }
 }
 
-/**
- * Demands that a request asks for a key that this service keeps.
- *
- * @throws KmsError ValidationException where AWS KMS refuses it too, else UnsupportedOperationException.
- */
-function requireHmacKey(request: CreateKeyRequest): HmacAlgorithm {
-  const { keyUsage, origin, multiRegion } = request;
-  const keySpec = keySpecOf(request);
-  if (request.keySpec !== KeySpec.UNSPECIFIED && request.customerMasterKeySpec !== KeySpec.UNSPECIFIED) {
-    throw new KmsError(
-      'ValidationException',
-      'You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.',
-    );
-  }
-  const algorithm = algorithmOfKeySpec(keySpec);
-  if (algorithm === undefined) {
-    const symmetric = keySpec === KeySpec.UNSPECIFIED || keySpec === KeySpec.SYMMETRIC_DEFAULT;
-    if (keyUsage === KeyUsage.UNSPECIFIED && !symmetric) throw usageMissing();
-    throw unsupported('KeySpec', 'HMAC_224, HMAC_256, HMAC_384 or HMAC_512');
-  }
-  if (keyUsage === KeyUsage.UNSPECIFIED) throw usageMissing();
-  if (keyUsage !== KeyUsage.GENERATE_VERIFY_MAC) {
-    throw new KmsError(
-      'ValidationException',
-      `KeyUsage ${KEY_USAGE_NAMES[keyUsage]} is not compatible with KeySpec ${algorithm.keySpecName}`,
-    );
-  }
-  if (origin === Origin.AWS_CLOUDHSM || origin === Origin.EXTERNAL_KEY_STORE) {
-    throw unsupported('Origin', 'AWS_KMS or EXTERNAL');
-  }
-  if (multiRegion) throw unsupported('MultiRegion', 'false');
-  if (request.rotationEnabled && origin === Origin.EXTERNAL) throw unsupported('Origin', 'AWS_KMS for versions');
-  return algorithm;
-}
-
-/** The spec that is asked for, by either of its names. */
-function keySpecOf({ keySpec, customerMasterKeySpec }: CreateKeyRequest): KeySpec {
-  return keySpec === KeySpec.UNSPECIFIED ? customerMasterKeySpec : keySpec;
-}
-
-const KEY_USAGE_NAMES: Readonly<Record<number, string>> = Object.fromEntries(
-  Object.entries(KeyUsage).map(([name, value]) => [value, name]),
-);
-
-function usageMissing(): KmsError {
-  return new KmsError(
-    'ValidationException',
-    'You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.',
-  );
-}
-
-function unsupported(member: string, supported: string): KmsError {
-  return new KmsError('UnsupportedOperationException', `hmacd keeps HMAC keys: ${member} must be ${supported}.`);
-}
-
 /** @throws KmsError NotFoundException when it is not the name of a key's policy */
 function requirePolicyName(policyName: string | undefined): void {
   if (policyName !== undefined && policyName !== POLICY_NAME) {
     throw new KmsError('NotFoundException', 'No such policy exists');
   }
-}
-
-/** What is asked for in a key that there is not yet. */
-function specValues(request: CreateKeyRequest): ConditionValues {
-  const { keyUsage, origin, multiRegion } = request;
-  return {
-    'kms:keyspec': [awsNameIn(KeySpecSchema, keySpecOf(request)) ?? 'SYMMETRIC_DEFAULT'],
-    'kms:keyusage': [awsNameIn(KeyUsageSchema, keyUsage) ?? 'ENCRYPT_DECRYPT'],
-    'kms:keyorigin': [awsNameIn(OriginSchema, origin) ?? 'AWS_KMS'],
-    'kms:multiregion': [String(multiRegion ?? false)],
-  };
 }
 
 function bypassValues(bypass: boolean): ConditionValues {
