@@ -2,7 +2,7 @@ import { addressesIn, addressRangeOf } from '../../src/access/condition-values.t
 import { describe, expect, it } from 'vitest';
 import { conditionKeys } from '../../src/access/condition-keys.ts';
 import { readCondition } from '../../src/access/condition.ts';
-import { PolicyProblem } from '../../src/access/policy-problem.ts';
+import { problem } from './problem.ts';
 
 type Values = Readonly<Record<string, readonly string[]>>;
 
@@ -436,7 +436,7 @@ describe('a Condition is refused', () => {
       "an unsupported policy variable: ${aws:username, 'b'}",
     ],
   ])('for %j', (condition, what) => {
-    expect(() => readCondition(condition, true, 'Allow')).toThrow(new PolicyProblem(`Policy has ${what}`));
+    expect(() => readCondition(condition, true, 'Allow')).toThrow(problem(`Policy has ${what}`));
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { defaultKeyPolicy } from '../../src/access/default-key-policy.ts';
-import { PolicyProblem } from '../../src/access/policy-problem.ts';
+import { problem } from './problem.ts';
 import { Policy } from '../../src/access/policy.ts';
 import { KmsError } from '../../src/errors.ts';
 
@@ -48,7 +48,7 @@ describe('a policy', () => {
     ['an Id that is a number', { Id: 1, Statement: [] }, 'has an invalid Id: 1'],
   ])('with %s is refused', (_, document, what) => {
     expect(refusalOf(JSON.stringify(document)).message).toBe(`Policy ${what}`);
-    expect(() => Policy.ofIdentity(document)).toThrow(new PolicyProblem(`Policy ${what}`));
+    expect(() => Policy.ofIdentity(document)).toThrow(problem(`Policy ${what}`));
   });
 
   it.each<[object, string]>([
@@ -82,7 +82,7 @@ describe('a policy', () => {
   ])('with %j in a statement is refused', (statement, what) => {
     expect(refusalOf(keyPolicy(statement)).message).toBe(`Policy ${what}`);
     const identity = { Version: '2012-10-17', Statement: defined({ ...IDENTITY_STATEMENT, ...statement }) };
-    expect(() => Policy.ofIdentity(identity)).toThrow(new PolicyProblem(`Policy ${what}`));
+    expect(() => Policy.ofIdentity(identity)).toThrow(problem(`Policy ${what}`));
   });
 
   it('may have each Sid once, and leave it out or empty often', () => {
@@ -220,14 +220,14 @@ describe('in a key policy', () => {
 describe('in an identity policy', () => {
   it.each(['Principal', 'NotPrincipal'])('there is no %s', (name) => {
     expect(() => Policy.ofIdentity({ Statement: { ...IDENTITY_STATEMENT, [name]: '*' } })).toThrow(
-      new PolicyProblem(`Policy has an element that is for key policies only: ${name}`),
+      problem(`Policy has an element that is for key policies only: ${name}`),
     );
   });
 
   it('a Sid has letters and digits only', () => {
     expect(() => Policy.ofIdentity({ Statement: { ...IDENTITY_STATEMENT, Sid: 'VerifyOnly2' } })).not.toThrow();
     expect(() => Policy.ofIdentity({ Statement: { ...IDENTITY_STATEMENT, Sid: 'Verify only' } })).toThrow(
-      new PolicyProblem('Policy has an invalid Sid: Verify only'),
+      problem('Policy has an invalid Sid: Verify only'),
     );
   });
 
