@@ -19,6 +19,7 @@ import { type Arrival, CallFailure, type Codec, type Dispatcher } from '../calls
 import { type Operation, toMessage } from '../calls/operation.ts';
 import { file_google_rpc_error_details } from '../gen/google/rpc/error_details_pb.ts';
 import { StatusSchema } from '../gen/google/rpc/status_pb.ts';
+import { file_health_v1_health } from '../gen/health/v1/health_pb.ts';
 import type { Address, Listener } from './listener.ts';
 import { statusOf } from './statuses.ts';
 import { encoderOf } from './message-encoder.ts';
@@ -68,9 +69,10 @@ export class GrpcWire implements Listener {
     this.#health = new HealthImplementation(Object.fromEntries(this.#services.map((name) => [name, 'NOT_SERVING'])));
     this.#health.addToServer(this.#server);
     if (reflection) {
+      const own = [...byService.keys()].map((service) => service.file);
       // With the messages of error details, so that a client that reflects can show them.
-      const files = [...byService.keys()].map((service) => service.file);
-      new ReflectionService(packageOf([...files, file_google_rpc_error_details])).addToServer(this.#server);
+      const files = [...own, file_google_rpc_error_details, file_health_v1_health];
+      new ReflectionService(packageOf(files)).addToServer(this.#server);
     }
   }
 

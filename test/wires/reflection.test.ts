@@ -96,6 +96,7 @@ describe.each(VERSIONS)('reflection %s', (version) => {
   it('lists the services', async () => {
     await using running = await startService();
     expect(await listServices(running.grpcPort, version)).toEqual([
+      'grpc.health.v1.Health',
       'hmacd.v1.AliasService',
       'hmacd.v1.GrantService',
       'hmacd.v1.ImportService',
@@ -127,6 +128,14 @@ describe.each(VERSIONS)('reflection %s', (version) => {
       'hmacd.v1.MacService.GenerateMac',
     );
     for (const files of [byName, bySymbol]) expect(files.map(({ name }) => name)).toContain('hmacd/v1/mac.proto');
+  });
+
+  it('gives the health checks, so that a client can ask for them', async () => {
+    await using running = await startService();
+    const file = await collectFiles(running.grpcPort, version, 'grpc.health.v1.Health');
+    const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: inOrder(file) }));
+    const names = registry.getService('grpc.health.v1.Health')?.methods.map(({ name }) => name);
+    expect(names).toEqual(expect.arrayContaining(['Check', 'Watch']));
   });
 
   it('gives the messages of error details, which no rpc names', async () => {
