@@ -74,6 +74,12 @@ export class KmsError extends Error {
     return this;
   }
 
+  /** The same error, of which more is said in the audit log: in a few words, without anything that came. */
+  remarked(remark: string): this {
+    this.remark = remark;
+    return this;
+  }
+
   /** The same error, which also tells when to try again; in milliseconds. */
   retryAfter(delay: number): this {
     this.retryDelay = delay;

@@ -52,7 +52,7 @@ import { ChangeFollower } from './records/change-follower.ts';
 import { agreeOnDeployment, confirmDeployment, sealAsAgreed } from './records/deployment-record.ts';
 import { DeploymentWatch } from './records/deployment-watch.ts';
 import { describeStore, openRecordStore } from './records/open-record-store.ts';
-import type { RecordStore } from './records/record-store.ts';
+import { type RecordStore, StoreUnavailableError } from './records/record-store.ts';
 import { Records } from './records/records.ts';
 import { rootKeysOfStore } from './records/root-keys-of-store.ts';
 import { RootKeySealer, type Sealer, type UnsealError } from './records/sealer.ts';
@@ -197,11 +197,14 @@ export async function build(
     clock,
     config.requestRates.length === 0 ? undefined : new Throttle(config.requestRates, clock),
   );
+  const failureOf = (work: string) => (error: unknown) => {
+    // Everything waits for a store that is away, and the log has the outage already.
+    if (error instanceof StoreUnavailableError) log.warn(`${work} waits for the store: ${error.message}`);
+    else log.error({ err: error }, `${work} failed`);
+  };
   const reader = new KeyReader(records, authorizer, policies, deployment, paths, clock);
   const usages = open.adopt(
-    new LastUsages(records, paths, clock, (error) =>
-      log.error({ err: error }, 'when keys were last used could not be stored'),
-    ),
+    new LastUsages(records, paths, clock, failureOf('the storing of when keys were last used')),
     (opened) => opened.close(),
   );
   usages.start();
@@ -238,22 +241,18 @@ export async function build(
       paths,
       (keyId) => grantRecords.removeAll(keyId),
       clock,
-      (error) => log.error({ err: error }, 'a key could not be destroyed'),
+      failureOf('the destruction of keys'),
     ),
     (opened) => opened.close(),
   );
   deletion.start();
   const expiry = open.adopt(
-    new GrantExpiry(records, grantRecords, grantPaths, clock, (error) =>
-      log.error({ err: error }, 'a grant that has expired could not be removed'),
-    ),
+    new GrantExpiry(records, grantRecords, grantPaths, clock, failureOf('the removal of grants that have expired')),
     (opened) => opened.close(),
   );
   expiry.start();
   const materialExpiry = open.adopt(
-    new MaterialExpiry(records, paths, clock, (error) =>
-      log.error({ err: error }, 'imported material that has ended could not be destroyed'),
-    ),
+    new MaterialExpiry(records, paths, clock, failureOf('the destruction of imported material that has ended')),
     (opened) => opened.close(),
   );
   materialExpiry.start();

@@ -25,7 +25,6 @@ export function bearerToken(authorization: string): string | undefined {
  * @param remark what is wrong, for whoever runs the service: one of a few sentences, without anything that came
  */
 export function unrecognizedClient(remark: string): KmsError {
-  const error = new KmsError('UnrecognizedClientException', 'The security token included in the request is invalid.');
-  error.remark = remark;
-  return error;
+  const text = 'The security token included in the request is invalid.';
+  return new KmsError('UnrecognizedClientException', text).remarked(remark);
 }

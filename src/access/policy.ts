@@ -63,8 +63,9 @@ export class Policy {
     try {
       return new Policy(text, readPolicyDocument(parsePolicyJson(text), { of: 'key', partition }));
     } catch (error) {
-      if (error instanceof PolicyProblem) throw new KmsError('MalformedPolicyDocumentException', error.message);
-      throw error;
+      if (!(error instanceof PolicyProblem)) throw error;
+      const refusal = new KmsError('MalformedPolicyDocumentException', error.message);
+      throw error.message === '' ? refusal.remarked('the policy is no JSON') : refusal;
     }
   }
 

@@ -221,10 +221,8 @@ function requireSessionToken(
   // Digests are compared: how long that takes tells nothing of the token.
   if (digest !== sessionTokenDigest) throw unrecognizedClient('the session token is not that of the access key');
   if (expiresAt !== undefined && now >= expiresAt) {
-    throw remarked(
-      new KmsError('ExpiredTokenException', 'The security token included in the request is expired'),
-      'the access key has ended',
-    );
+    const text = 'The security token included in the request is expired';
+    throw new KmsError('ExpiredTokenException', text).remarked('the access key has ended');
   }
 }
 
@@ -262,15 +260,10 @@ function isSame(expected: Buffer, signature: string): boolean {
 }
 
 function incomplete(message: string): KmsError {
-  return remarked(new KmsError('IncompleteSignatureException', message), 'the signature is not complete, or malformed');
+  return new KmsError('IncompleteSignatureException', message).remarked('the signature is not complete, or malformed');
 }
 
 /** @param remark for the audit log: what is wrong, without anything that came */
 function invalid(message: string, remark: string): KmsError {
-  return remarked(new KmsError('InvalidSignatureException', message), remark);
-}
-
-function remarked(error: KmsError, remark: string): KmsError {
-  error.remark = remark;
-  return error;
+  return new KmsError('InvalidSignatureException', message).remarked(remark);
 }

@@ -22,8 +22,11 @@ export async function reseal(args: readonly string[]): Promise<number> {
   await change.end(agreed);
   say(`all ${recordCount - damagedCount} records ${damagedCount === 0 ? '' : 'that open '}are sealed under it`);
   const others = sealer.rootKeyIds.filter((id) => id !== rootKeyId);
-  if (others.length === 0) return 0;
-  say(`the root key ${others.join(', ')} can go from HMACD_ROOT_KEY_FILE; backups that were made before still need it`);
+  say(
+    others.length === 0
+      ? 'HMACD_ROOT_KEY_FILE has no other root key'
+      : `the root key ${others.join(', ')} can go from HMACD_ROOT_KEY_FILE; backups that were made before still need it`,
+  );
   return 0;
 }
 

@@ -202,7 +202,5 @@ async function materialOf(wrapped: Uint8Array, key: Key, parameters: ImportParam
 
 /** @param remark for the audit log; who calls is not told: who knew could unwrap what others have wrapped */
 function invalidCiphertext(remark: string): KmsError {
-  const error = new KmsError('InvalidCiphertextException');
-  error.remark = remark;
-  return error;
+  return new KmsError('InvalidCiphertextException').remarked(remark);
 }

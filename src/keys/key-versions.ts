@@ -21,7 +21,8 @@ export function newVersion(version: number, material: Uint8Array, now: number): 
  * @throws KmsError UnsupportedOperationException
  */
 export function requireVersions({ versions }: Key, text = ''): void {
-  if (versions.length === 0) throw new KmsError('UnsupportedOperationException', text);
+  if (versions.length > 0) return;
+  throw new KmsError('UnsupportedOperationException', text).remarked('the key was made without rotation_enabled');
 }
 
 /**

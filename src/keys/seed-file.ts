@@ -112,7 +112,7 @@ function readKey(
   }
   const origin = text(entry, 'origin', problem) ?? 'AWS_KMS';
   if (origin !== 'AWS_KMS' && origin !== 'EXTERNAL') problem('origin must be AWS_KMS or EXTERNAL');
-  const rotation = text(entry, 'rotation', problem);
+  const { rotation } = entry;
   if (rotation !== undefined && rotation !== 'enabled') problem('rotation can only be enabled');
   if (origin === 'EXTERNAL' && (material !== undefined || rotation !== undefined)) {
     problem('a key of the origin EXTERNAL has neither material nor rotation here');

@@ -1,4 +1,4 @@
-import { type DescMessage, fromBinary, fromJsonString } from '@bufbuild/protobuf';
+import { type DescEnum, type DescMessage, fromBinary, fromJsonString } from '@bufbuild/protobuf';
 import type { UniversalServerRequest } from '@connectrpc/connect/protocol';
 import { KmsError } from '../errors.ts';
 
@@ -58,18 +58,34 @@ function decodeJson(input: DescMessage, message: Uint8Array): object {
   try {
     return fromJsonString(input, TEXT.decode(message));
   } catch (error) {
-    const problem = problemOf((error as Error).message);
+    const problem = problemOf((error as Error).message, input);
     // oxlint-disable-next-line preserve-caught-error -- it quotes the message
     throw new KmsError('SerializationException', `The request does not decode${problem}.`);
   }
 }
 
 /** What is wrong with JSON, where that can be told in the names of the contract alone: whatever came may be what is authenticated. */
-function problemOf(message: string): string {
+function problemOf(message: string, input: DescMessage): string {
   const [, kind, name = ''] = /^cannot decode (\w+) (?:\w+\.)*(\w+) from JSON: /.exec(message) ?? [];
   if (kind === 'field') return `: ${name} cannot be read`;
-  if (kind === 'enum') return `: there is no such ${name}`;
-  return / from JSON: key ".*" is unknown$/s.test(message) ? `: ${name} has no such member` : '';
+  const type = typeIn(input, name);
+  if (type?.kind === 'enum') {
+    const values = type.values.filter(({ number }) => number !== 0).map((value) => value.name);
+    return `: there is no such ${name}; it is one of ${values.join(', ')}`;
+  }
+  if (type === undefined || !/ from JSON: key ".*" is unknown$/s.test(message)) return '';
+  return `: ${name} has no such member; it has ${type.fields.map(({ jsonName }) => jsonName).join(', ')}`;
+}
+
+/** The message or enum of a name that is a message of the contract, or in it at any depth. */
+function typeIn(message: DescMessage, name: string): DescMessage | DescEnum | undefined {
+  if (message.name === name) return message;
+  for (const field of message.fields) {
+    if (field.enum?.name === name) return field.enum;
+    const found = field.message && typeIn(field.message, name);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 function formatOf(contentType: string): Format | undefined {

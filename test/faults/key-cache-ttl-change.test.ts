@@ -28,7 +28,9 @@ describe('on SQLite, set-key-cache-ttl', { timeout: 30_000 }, () => {
     expect(refused.code).toBe(1);
     service.kill('SIGTERM');
     await service.ended;
-    expect(await setKeyCacheTtl(deployment, '2s')).toMatchObject({ code: 0, stderr: '' });
+    const changed = await setKeyCacheTtl(deployment, '2s');
+    const stdout = 'start every replica with HMACD_KEY_CACHE_TTL=2s from now on\n';
+    expect(changed).toMatchObject({ code: 0, stdout, stderr: '' });
     await startReplica({ ...settings, KEY_CACHE_TTL: '2s' });
   });
 });

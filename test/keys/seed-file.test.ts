@@ -161,6 +161,7 @@ describe('a seed file', () => {
       ['a key of the origin EXTERNAL has neither material nor rotation here'],
     ],
     ['another rotation', { ...good, rotation: 'disabled' }, ['rotation can only be enabled']],
+    ['a rotation that is no text', { ...good, rotation: true }, ['rotation can only be enabled']],
     ['tags that are a list', { ...good, tags: ['a'] }, ['tags must have texts as values']],
     ['a tag that is a number', { ...good, tags: { a: 1 } }, ['tags must have texts as values']],
     ['a tag of AWS', { ...good, tags: { 'aws:a': '' } }, ['Tags beginning with aws: are reserved']],

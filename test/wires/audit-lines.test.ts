@@ -68,6 +68,26 @@ const CALLS: readonly AuditedCall[] = [
     line: () => ({ operation: 'GenerateMac', outcome: 'ValidationException' }),
   },
   {
+    what: 'PutKeyPolicy of a policy that is no JSON, which AWS does not say',
+    call: ({ keys }, keyId) => failureOf(keys.putKeyPolicy({ keyId, policy: '{,}' })),
+    line: (keyArn) => ({
+      operation: 'PutKeyPolicy',
+      keyArn,
+      decidedBy: 'the policy is no JSON',
+      outcome: 'MalformedPolicyDocumentException',
+    }),
+  },
+  {
+    what: 'RotateKeyOnDemand of a key that cannot be rotated, which AWS does not say',
+    call: ({ rotation }, keyId) => failureOf(rotation.rotateKeyOnDemand({ keyId })),
+    line: (keyArn) => ({
+      operation: 'RotateKeyOnDemand',
+      keyArn,
+      decidedBy: 'the key was made without rotation_enabled',
+      outcome: 'UnsupportedOperationException',
+    }),
+  },
+  {
     what: 'DescribeKey',
     call: ({ keys }, keyId) => keys.describeKey({ keyId }),
     line: (keyArn) => ({ operation: 'DescribeKey', keyArn, ...BY_KEY, outcome: 'OK' }),

@@ -94,13 +94,13 @@ const UNDECODABLE: readonly { what: string; wire: string; send: () => Promise<To
     what: 'a member that is misspelt over Connect',
     wire: 'connect',
     send: () => overConnect('application/json', '{"dryrun":true}'),
-    problem: 'GenerateMacRequest has no such member',
+    problem: 'GenerateMacRequest has no such member; it has message, keyId, macAlgorithm, grantTokens, dryRun',
   },
   {
     what: 'an algorithm that there is not over Connect',
     wire: 'connect',
     send: () => overConnect('application/json', '{"macAlgorithm":"MAC_ALGORITHM_HMAC_MD5"}'),
-    problem: 'there is no such MacAlgorithm',
+    problem: `there is no such MacAlgorithm; it is one of ${[224, 256, 384, 512].map((size) => `MAC_ALGORITHM_HMAC_SHA_${size}`).join(', ')}`,
   },
   { what: 'no JSON over Connect', wire: 'connect', send: () => overConnect('application/json', '') },
   {
