@@ -8,6 +8,7 @@ export type ExceptionName =
   | 'ExpiredImportTokenException'
   | 'ExpiredTokenException'
   | 'IncompleteSignatureException'
+  | 'IncorrectKeyException'
   | 'IncorrectKeyMaterialException'
   | 'InvalidAliasNameException'
   | 'InvalidArnException'

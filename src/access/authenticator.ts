@@ -74,7 +74,13 @@ export class CredentialAuthenticator implements Authenticator {
     const known = this.#known.get(authorization);
     if (known !== undefined) return known;
     const token = bearerToken(authorization);
-    if (token === undefined) return ofCertificate(evidence.tlsIdentities(), principals);
+    if (token === undefined) {
+      const names = evidence.tlsIdentities();
+      // To AWS's clients, what is no token is a signature that is not complete.
+      if (names.length === 0 && signedRequest !== undefined)
+        return this.#signatures.signerOf(signedRequest, principals);
+      return ofCertificate(names, principals);
+    }
     const principal = this.#ofToken(token, principals);
     if (!(principal instanceof Promise) && principal.authentication === 'bearer') {
       this.#known.set(authorization, principal);

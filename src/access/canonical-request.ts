@@ -19,19 +19,16 @@ export interface SignedRequest {
 /**
  * What of a request is signed; of a header, a character is a byte.
  *
+ * Of a query, it takes the canonical form alone; AWS's clients of KMS send none.
+ *
  * @param names of the signed headers, in lower case and in order
- * @param signedHeaders the same, as they were sent
  * @see https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html#create-canonical-request
  */
-export function canonicalRequest(
-  { method, target, headers, body }: SignedRequest,
-  names: readonly string[],
-  signedHeaders: string,
-): string {
+export function canonicalRequest({ method, target, headers, body }: SignedRequest, names: readonly string[]): string {
   const [path, query] = cutAt(target, '?');
-  let lines = `${method}\n${path}\n${canonicalQuery(query)}\n`;
+  let lines = `${method}\n${path}\n${query}\n`;
   for (const name of names) lines += `${name}:${canonicalValue(valueOf(headers, name))}\n`;
-  return `${lines}\n${signedHeaders}\n${hash('sha256', body)}`;
+  return `${lines}\n${names.join(';')}\n${hash('sha256', body)}`;
 }
 
 function valueOf(headers: Headers, name: string): string {
@@ -45,7 +42,7 @@ function canonicalValue(value: string): string {
 }
 
 /** Without the white space of HTTP at its ends, which is less than JavaScript's. */
-export function trimmed(text: string): string {
+function trimmed(text: string): string {
   let [start, end] = [0, text.length];
   while (start < end && isWhiteSpace(text.charCodeAt(start))) start++;
   while (end > start && isWhiteSpace(text.charCodeAt(end - 1))) end--;
@@ -54,27 +51,6 @@ export function trimmed(text: string): string {
 
 function isWhiteSpace(unit: number): boolean {
   return unit === 0x20 || unit === 0x09;
-}
-
-function canonicalQuery(query: string): string {
-  if (query === '') return '';
-  const parameters = [...new URLSearchParams(query)].map((pair) => pair.map(encoded) as [name: string, value: string]);
-  return parameters
-    .toSorted(([name, value], [other, otherValue]) => compare(name, other) || compare(value, otherValue))
-    .map((pair) => pair.join('='))
-    .join('&');
-}
-
-function compare(one: string, other: string): number {
-  return one === other ? 0 : one < other ? -1 : 1;
-}
-
-/** As RFC 3986 has it: all but unreserved characters. */
-function encoded(text: string): string {
-  return encodeURIComponent(text).replace(
-    /[!'()*]/g,
-    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
-  );
 }
 
 /** A text before and after the first occurrence of a separator. */

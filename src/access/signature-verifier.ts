@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
 import { KmsError, shortened } from '../errors.ts';
 import { unrecognizedClient } from './bearer.ts';
-import { canonicalRequest, cutAt, type Headers, type SignedRequest, trimmed } from './canonical-request.ts';
+import { canonicalRequest, cutAt, type Headers, type SignedRequest } from './canonical-request.ts';
 import type { Principal } from './principal.ts';
 import type { AccessKey, Principals } from './principals.ts';
 
@@ -43,8 +43,10 @@ export type KnownSignings = LRUCache<string, Signing>;
 
 /** Whether an `authorization` header, or a query, is of a signature of AWS. */
 export function isSigned({ headers, target }: SignedRequest): boolean {
-  return headers.authorization?.startsWith('AWS4-') === true || target.includes('X-Amz-Algorithm=');
+  return headers.authorization?.startsWith('AWS4-') === true || IN_QUERY.test(target);
 }
+
+const IN_QUERY = /[?&]X-Amz-Algorithm(?:[=&]|$)/;
 
 /** Verifies Signature Version 4 of requests to one Region. */
 export class SignatureVerifier {
@@ -85,7 +87,7 @@ export class SignatureVerifier {
     requireSessionToken(accessKey, headers['x-amz-security-token'], now);
     const names = requireSigned(signing.names, headers);
     // Of a header, a character is a byte here.
-    const canonical = Buffer.from(canonicalRequest(request, names, signing.signedHeaders), 'latin1');
+    const canonical = Buffer.from(canonicalRequest(request, names), 'latin1');
     const text = `${ALGORITHM}\n${date}\n${signing.scope}\n${hash('sha256', canonical)}`;
     const expected = createHmac('sha256', signingKey(accessKey, signing.scope)).update(text).digest();
     if (!isSame(expected, signature)) throw invalid(WRONG, 'the signature is not that of the access key');
@@ -123,7 +125,7 @@ export class SignatureVerifier {
 
 function authorizationOf({ headers: { authorization }, target }: SignedRequest): string {
   if (authorization === undefined) throw incomplete('A signature in the query is not supported.');
-  if (target.includes('X-Amz-Algorithm=')) {
+  if (IN_QUERY.test(target)) {
     const both = `Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.`;
     throw invalid(both, 'there is a signature in the header and in the query');
   }
@@ -132,30 +134,40 @@ function authorizationOf({ headers: { authorization }, target }: SignedRequest):
 
 /** An `authorization` header with an empty signature, and the signature; which is empty where there is none. */
 function withoutSignature(authorization: string): [header: string, signature: string] {
-  const [before, after] = cutAt(authorization, SIGNATURE);
-  const [signature] = cutAt(after, ',');
-  return [before + SIGNATURE + after.slice(signature.length), trimmed(signature)];
+  const at = authorization.indexOf(SIGNATURE);
+  if (at === -1) return [authorization, ''];
+  const after = authorization.slice(at + SIGNATURE.length);
+  const [signature = ''] = after.split(BETWEEN, 1);
+  return [authorization.slice(0, at + SIGNATURE.length) + after.slice(signature.length), signature];
 }
 
 /** The parameters of the header by their names; none where one is there twice, or is no parameter of it. */
 function parametersOf(text: string): ReadonlyMap<string, string> {
-  const parameters = text.split(',').map((parameter) => cutAt(trimmed(parameter), '='));
+  const parameters = text
+    .split(BETWEEN)
+    .filter((parameter) => parameter !== '')
+    .map((parameter) => cutAt(parameter, '='));
   const values = new Map(parameters);
   const known = parameters.every(([name]) => PARAMETERS.has(name));
   return known && values.size === parameters.length ? values : new Map();
 }
 
+/** What stands between parameters: AWS takes commas and spaces for alike. */
+const BETWEEN = /[, \t]/;
+
 const PARAMETERS: ReadonlySet<string> = new Set(['Credential', 'SignedHeaders', 'Signature']);
 
-/** Demands an algorithm that there is, and every parameter. Answers the date of the request, as in `20181105T221604Z`. */
+/** Demands every parameter, and an algorithm that there is. Answers the date of the request, as in `20181105T221604Z`. */
 function requireComplete(
   { algorithm, credential, signedHeaders }: Signing,
   signature: string,
   headers: Headers,
 ): string {
-  if (algorithm !== ALGORITHM) throw incomplete(`Unsupported AWS 'algorithm': '${shortened(algorithm)}'.`);
   const date = headers['x-amz-date'] ?? headers.date;
-  if (credential !== '' && signature !== '' && signedHeaders !== '' && typeof date === 'string') return basicDate(date);
+  if (credential !== '' && signature !== '' && signedHeaders !== '' && typeof date === 'string') {
+    if (algorithm === ALGORITHM) return basicDate(date);
+    throw incomplete(`Unsupported AWS 'algorithm': '${shortened(algorithm)}'.`);
+  }
   const sentences = [
     ...(credential ? [] : ["Authorization header requires 'Credential' parameter."]),
     ...(signature ? [] : ["Authorization header requires 'Signature' parameter."]),

@@ -174,7 +174,10 @@ export const grantLimits: Limits<typeof GrantService> = {
     granteePrincipal: required(principal),
     retiringPrincipal: optional(principal),
     operations: requiredValuesOf(GrantOperationSchema, awsNamesOf(GrantOperationSchema)),
-    constraints: optional((constraints) => sourceArn(constraints.sourceArn)),
+    constraints: optional((constraints) => {
+      const failure = sourceArn(constraints.sourceArn);
+      return failure && { ...failure, within: 'sourceArn' };
+    }),
     grantTokens,
     name: optional(characters(1, 256, /^[a-zA-Z0-9:/_-]+$/)),
   },

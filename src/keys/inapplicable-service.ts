@@ -13,6 +13,12 @@ const notOfItsUsage: Reason = ({ protection: { arn } }, operation) =>
     `${arn} key usage is GENERATE_VERIFY_MAC which is not valid for ${operation}.`,
   );
 
+const notWhatEncrypted: Reason = () =>
+  new KmsError(
+    'IncorrectKeyException',
+    'The key ID in the request does not identify a CMK that can perform this operation.',
+  );
+
 const notOfItsSpec: Reason = ({ protection: { arn, keySpecName } }, operation) =>
   new KmsError(
     'UnsupportedOperationException',
@@ -29,7 +35,7 @@ const notMovable: Reason = ({ protection: { arn } }) =>
 /** The operations that are on a key. */
 const ON_KEYS: Readonly<Record<string, Reason>> = {
   Decapsulate: notOfItsUsage,
-  Decrypt: notOfItsUsage,
+  Decrypt: notWhatEncrypted,
   DeriveSharedSecret: notOfItsUsage,
   Encapsulate: notOfItsUsage,
   Encrypt: notOfItsUsage,

@@ -31,11 +31,12 @@ export function awsJsonReader(desc: DescMessage): (body: JsonObject) => object {
   }));
   const unsupported = getOption(desc, unsupported_aws_members);
   return (body) => {
-    const refused = unsupported.find((name) => Object.hasOwn(body, name) && body[name] !== null);
+    const refused = unsupported.find((name) => body[name] !== undefined && body[name] !== null);
     if (refused !== undefined) throw new KmsError('UnsupportedOperationException', `${refused} is not supported.`);
     const message = create(desc) as Record<string, unknown> & object;
     for (const { name, localName, read } of members) {
-      const value = Object.hasOwn(body, name) ? body[name] : undefined;
+      // Nothing that an object inherits begins with a capital.
+      const value = body[name];
       if (value !== undefined && value !== null) message[localName] = read(value);
     }
     return message;
@@ -110,12 +111,7 @@ function elementWriter(field: DescField): Writer {
 function scalarReader(scalar: ScalarType): Reader {
   switch (scalar) {
     case ScalarType.STRING:
-      return (value) => {
-        if (typeof value === 'string' && value.isWellFormed()) return value;
-        throw typeof value === 'string'
-          ? serialization('The text is not well-formed')
-          : inconvertible(value, 'a String');
-      };
+      return readText;
     case ScalarType.BYTES:
       return readBlob;
     case ScalarType.BOOL:
@@ -144,8 +140,8 @@ function scalarWriter(scalar: ScalarType): Writer {
 function enumReader(desc: DescEnum): Reader {
   const values = new Map(desc.values.filter(isNamed).map((value) => [awsNameOf(value), value.number]));
   return (value) => {
-    if (typeof value !== 'string') throw inconvertible(value, 'a String');
-    return values.get(value) ?? value;
+    const name = readText(value);
+    return values.get(name) ?? name;
   };
 }
 
@@ -164,7 +160,8 @@ function messageReader(desc: DescMessage): Reader {
   const read = awsJsonReader(desc);
   return (value) => {
     if (isStructure(value)) return read(value);
-    throw isList(value) ? unexpectedList() : serialization('Expected null');
+    if (isList(value)) throw unexpectedList();
+    throw serialization(value === null ? 'NULL_VALUE can not be converted to a Structure' : 'Expected null');
   };
 }
 
@@ -172,6 +169,12 @@ function messageWriter(desc: DescMessage): Writer {
   if (desc.typeName === TimestampSchema.typeName) return (value) => timestampMs(value as Timestamp) / 1_000;
   const write = awsJsonWriter(desc);
   return (value) => write(value as object);
+}
+
+function readText(value: JsonValue): string {
+  if (typeof value !== 'string') throw inconvertible(value, 'a String');
+  if (!value.isWellFormed()) throw serialization('The text is not well-formed');
+  return value;
 }
 
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;

@@ -12,10 +12,11 @@ import {
   type JsonValue,
   unexpectedList,
 } from './aws-json-codec.ts';
+import { GatheredBytes } from './gathered-bytes.ts';
 import { HttpEvidence } from './http-evidence.ts';
 import { type HttpRequest, type HttpResponse, respond, whenAllIsRead } from './http-listener.ts';
 
-/** The longest request, in bytes: more than the longest that is within its limits. */
+/** The longest request, in bytes: more than the longest that AWS takes, however it is escaped. */
 const MAX_REQUEST = 256 * 1_024;
 
 /** How much of a longer one is read and thrown away, in bytes, so that its sender sees the answer. */
@@ -79,21 +80,20 @@ export class AwsJsonHandler {
     }
     // The address is gone when the connection is.
     const sourceAddress = request.socket.remoteAddress ?? '';
-    const chunks: Buffer[] = [];
+    let gathered = new GatheredBytes();
     let received = 0;
     request.on('data', (chunk: Buffer) => {
       const before = received;
       received += chunk.length;
-      if (received <= MAX_REQUEST) chunks.push(chunk);
+      if (received <= MAX_REQUEST) gathered.add(chunk);
       else if (before <= MAX_REQUEST) {
-        chunks.length = 0;
+        gathered = new GatheredBytes();
         send(response, { ...failure(new KmsError('RequestEntityTooLargeException')), status: 413 });
       } else if (received > MAX_DISCARDED) request.destroy();
     });
     request.on('end', () => {
       if (received > MAX_REQUEST || (length !== 'chunked' && received !== length)) return;
-      const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
-      whenAllIsRead(() => this.#answer(request, response, sourceAddress, body));
+      whenAllIsRead(() => this.#answer(request, response, sourceAddress, gathered.bytes));
     });
     // The client went away before it had asked.
     request.on('error', () => response.destroy());

@@ -17,7 +17,7 @@ import { type HttpRequest, type HttpResponse, respond, whenAllIsRead } from './h
 import { statusOf } from './statuses.ts';
 import { type Withheld, withholdBody } from './withheld-body.ts';
 
-/** The longest request, in bytes: more than the longest that is within its limits, in JSON. */
+/** The longest request, in bytes: more than the longest that AWS takes, in JSON. */
 const MAX_REQUEST = 256 * 1_024;
 
 /** What of a request the handlers of connect-node get to see. */

@@ -68,9 +68,9 @@ export class HttpListener implements Listener {
     const count = (request: HttpRequest, response: HttpResponse): void => {
       this.#underWay++;
       response.once('close', () => this.#underWay--);
+      if ('stream' in request) joinDuplicates(request);
       handle(request, response);
     };
-    // Of two credentials or hosts none counts: what is in front of this service may have looked at the other.
     const options = { maxHeaderSize: MAX_HEADERS, requestTimeout: REQUEST_TIMEOUT, joinDuplicateHeaders: true };
     if (tls === undefined) {
       this.#server = createServer(options, count);
@@ -102,5 +102,16 @@ export class HttpListener implements Listener {
 
   close(): void {
     for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
+/**
+ * Does over HTTP/2, which keeps the first of several, what `joinDuplicateHeaders` does over HTTP/1.1. Of two credentials or
+ * hosts none counts: what is in front of this service may have looked at the other.
+ */
+function joinDuplicates({ headers, rawHeaders }: Http2ServerRequest): void {
+  for (const name of ['authorization', 'host']) {
+    const values = rawHeaders.filter((_, n) => n % 2 === 1 && rawHeaders[n - 1] === name);
+    if (values.length > 1) headers[name] = values.join(', ');
   }
 }

@@ -20,6 +20,7 @@ export const CODES: Readonly<Record<ExceptionName, Code>> = {
   ExpiredImportTokenException: Code.InvalidArgument,
   ExpiredTokenException: Code.Unauthenticated,
   IncompleteSignatureException: Code.Unauthenticated,
+  IncorrectKeyException: Code.InvalidArgument,
   IncorrectKeyMaterialException: Code.InvalidArgument,
   InvalidAliasNameException: Code.InvalidArgument,
   InvalidArnException: Code.InvalidArgument,

@@ -1,6 +1,7 @@
 import { type DescEnum, type DescMessage, fromBinary, fromJsonString } from '@bufbuild/protobuf';
 import type { UniversalServerRequest } from '@connectrpc/connect/protocol';
 import { KmsError } from '../errors.ts';
+import { GatheredBytes } from './gathered-bytes.ts';
 
 /** A request, and its body for whoever decodes it. */
 export interface Withheld {
@@ -34,22 +35,20 @@ export async function withholdBody(request: UniversalServerRequest, most: number
   const compressed = (request.header.get('content-encoding') ?? 'identity') !== 'identity';
   if (format === undefined || tooLong || compressed || request.method !== 'POST') return leave(request);
   const source = (request.body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
-  const chunks: Uint8Array[] = [];
-  let length = 0;
+  const gathered = new GatheredBytes();
   for (let next = await source.next(); next.done !== true; next = await source.next()) {
-    chunks.push(next.value);
-    length += next.value.length;
-    if (length > most + FRAME_HEADER) return leave({ ...request, body: again(chunks, source) });
+    gathered.add(next.value);
+    if (gathered.length > most + FRAME_HEADER) return leave({ ...request, body: again(gathered.bytes, source) });
   }
-  const body = Buffer.concat(chunks);
+  const body = gathered.bytes;
   if (format.framed ? !isOnePlainFrame(body, most) : body.length > most) {
-    return leave({ ...request, body: again([body]) });
+    return leave({ ...request, body: again(body) });
   }
   const header = new Headers(request.header);
   header.delete('content-length');
   const message = format.framed ? body.subarray(FRAME_HEADER) : body;
   return {
-    request: { ...request, header, body: again([emptyBody(format)]) },
+    request: { ...request, header, body: again(emptyBody(format)) },
     decode: (input) => (format.json ? decodeJson(input, message) : fromBinary(input, message)),
   };
 }
@@ -112,8 +111,8 @@ function emptyBody({ framed, json }: Format): Uint8Array {
   return Buffer.concat([header, message]);
 }
 
-async function* again(chunks: readonly Uint8Array[], rest?: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
-  yield* chunks;
+async function* again(start: Uint8Array, rest?: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield start;
   if (rest === undefined) return;
   for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/deployment.ts';
@@ -178,8 +179,9 @@ describe('before an operation', () => {
       expect([status, text]).toEqual([404, '<UnknownOperationException/>\n']);
     }
     expect((await sendRaw(service.world, other({}, { method: 'GET' }))).status).toBe(404);
-    const charset = other({ 'content-type': 'application/x-amz-json-1.1; charset=utf-8' });
-    expect((await sendRaw(service.world, charset)).status).toBe(200);
+    for (const type of ['application/x-amz-json-1.1; charset=utf-8', 'Application/X-Amz-JSON-1.1']) {
+      expect((await sendRaw(service.world, other({ 'content-type': type }))).status).toBe(200);
+    }
   });
 
   it.each(['', '{', 'null', '"x"', '1', '{"Limit":1,}', '\u{feff}{'])('the body %j is no request', async (body) => {
@@ -208,11 +210,29 @@ describe('before an operation', () => {
     expect((await service.send('ListKeys', `{}${' '.repeat(256 * 1_024 - 2)}`)).status).toBe(200);
   });
 
+  it('a body that does not end is cut off', async () => {
+    await using service = await startAnonymous();
+    const socket = connect(service.running.httpPort, '127.0.0.1');
+    const headers = Object.entries(unsigned('ListKeys').headers).map(([name, value]) => `${name}: ${value}\r\n`);
+    socket.on('error', () => {}).resume();
+    socket.write(`POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n${headers.join('')}\r\n`);
+    const chunk = Buffer.alloc(64 * 1_024, ' ');
+    let sent = 0;
+    while (!socket.destroyed && sent < 100e6) {
+      socket.write(chunk);
+      sent += chunk.length;
+      await new Promise(setImmediate);
+    }
+    socket.destroy();
+    expect(sent).toBeLessThan(100e6);
+  });
+
   it('comes what is wrong with it, and then who calls', async () => {
     const world = await AwsWorld.start();
     const missing = { __type: 'MissingAuthenticationTokenException', message: 'Missing Authentication Token' };
     expect((await sendRaw(world, unsigned('ListKeys'))).body).toEqual(missing);
     expect((await sendRaw(world, unsigned('ListKeys', { Limit: 'x' }))).body).toEqual(missing);
+    expect((await sendRaw(world, { ...unsigned('ListKeys'), path: '/?X-Amz-Algorith' })).body).toEqual(missing);
     expect((await sendRaw(world, unsigned('ListKeys', '{'))).body).toEqual({ __type: 'SerializationException' });
     expect((await sendRaw(world, unsigned('Nothing'))).body).toEqual({ __type: 'UnknownOperationException' });
   });
@@ -231,6 +251,9 @@ describe('a member', () => {
     ['DescribeKey', { GrantTokens: {} }, 'Start of structure or map found where not expected.'],
     ['DescribeKey', { GrantTokens: [1] }, 'NUMBER_VALUE can not be converted to a String'],
     ['DescribeKey', { GrantTokens: [null] }, 'NULL_VALUE can not be converted to a String'],
+    ['DescribeKey', { KeyId: '\ud800' }, 'The text is not well-formed'],
+    ['GenerateMac', { MacAlgorithm: '\ud800' }, 'The text is not well-formed'],
+    ['TagResource', { Tags: [null] }, 'NULL_VALUE can not be converted to a Structure'],
     ['CreateGrant', { Constraints: 'x' }, 'Expected null'],
     ['CreateGrant', { Constraints: [] }, 'Start of list found where not expected'],
     ['CreateGrant', { Constraints: { EncryptionContextEquals: 1 } }, 'Expected map or null'],
@@ -250,6 +273,8 @@ describe('a member', () => {
 
   it('may be null, of another name, or a decimal for an integer', async () => {
     await using service = await startAnonymous();
+    const unsupported = { CustomKeyStoreId: null, KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' };
+    expect((await service.send('CreateKey', unsupported)).status).toBe(200);
     for (const body of [{ Limit: null }, { limit: 'x', Foo: [1], toString: 1 }, { Limit: 1.9 }]) {
       expect((await service.send('ListKeys', body)).status).toBe(200);
     }
@@ -305,7 +330,11 @@ describe('an operation that is not for HMAC keys', () => {
       __type: 'InvalidKeyUsageException',
       message: `${Arn} key usage is GENERATE_VERIFY_MAC which is not valid for ${operation}.`,
     });
-    for (const operation of ['Encrypt', 'Decrypt', 'GenerateDataKey', 'Sign', 'Verify', 'DeriveSharedSecret']) {
+    expect(await service.error('Decrypt', { KeyId, CiphertextBlob: 'AAAA' })).toEqual({
+      __type: 'IncorrectKeyException',
+      message: 'The key ID in the request does not identify a CMK that can perform this operation.',
+    });
+    for (const operation of ['Encrypt', 'GenerateDataKey', 'Sign', 'Verify', 'DeriveSharedSecret']) {
       expect(await service.error(operation, { KeyId })).toEqual(usage(operation));
     }
     expect(await service.error('GetPublicKey', { KeyId })).toEqual({

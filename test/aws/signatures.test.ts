@@ -141,6 +141,25 @@ describe('a signed request', () => {
         "Authorization header requires 'Credential' parameter. Authorization header requires 'Signature' parameter. Authorization header requires 'SignedHeaders' parameter. Authorization=AWS4-HMAC-SHA256 x",
       ),
     );
+    const { 'x-amz-date': __, ...dateless } = request.headers;
+    const nothing = { ...request, headers: { ...dateless, authorization: 'X' } };
+    for (const path of ['/', '/?X-Amz-Algorith']) {
+      expect(await refusal({ ...nothing, path })).toEqual(
+        incomplete(
+          "Authorization header requires 'Credential' parameter. Authorization header requires 'Signature' parameter. Authorization header requires 'SignedHeaders' parameter. Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. Authorization=X",
+        ),
+      );
+    }
+    expect(await refusal({ ...nothing, path: '/?X-Amz-Algorithm' })).toEqual([
+      'InvalidSignatureException',
+      "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.",
+    ]);
+    for (const between of [' ', ',', ', ']) {
+      const shown = `AWS4- Signature=b${between}Credential=a`;
+      expect(await refusal({ ...request, headers: { ...dateless, date: 'a', authorization: shown } })).toEqual(
+        incomplete(`Authorization header requires 'SignedHeaders' parameter. Authorization=${shown}`),
+      );
+    }
     const { date: _, ...headers } = header('x-amz-date', undefined).headers;
     expect(String((await refusal({ ...request, headers }))[1])).toContain(
       "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. Authorization=AWS4",
@@ -165,7 +184,7 @@ describe('a signed request', () => {
   it('with a parameter or a signed header twice, in another order, or unknown is refused', async () => {
     const { request, authorization, refusal } = await makeRequest();
     const credential = /Credential=[^,]+/.exec(request.headers['authorization']!)![0];
-    for (const by of [`${credential}, ${credential}`, `${credential}, Other=1`, `${credential},`, `, ${credential}`]) {
+    for (const by of [`${credential}, ${credential}`, `${credential}, Other=1`, `${credential} x`]) {
       const [exception] = await refusal(authorization(/Credential=[^,]+/, by));
       expect(exception).toBe('IncompleteSignatureException');
     }
