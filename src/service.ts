@@ -175,6 +175,23 @@ export async function build(
   const confirmed = await confirmDeployment(records, config, rootKeyIds);
   if (rootKeySealer !== undefined) sealAsAgreed(confirmed, rootKeySealer);
   const grantRecords = new GrantRecords(records, grantPaths, config.grantDelay, clock, config.quotas.grantsPerKey);
+  const failureOf = (work: string) => (error: unknown) => {
+    // Everything waits for a store that is away, and the log has the outage already.
+    if (error instanceof StoreUnavailableError) log.warn(`${work} waits for the store: ${error.message}`);
+    else log.error({ err: error }, `${work} failed`);
+  };
+  const deletion = open.adopt(
+    new KeyDeletion(
+      records,
+      paths,
+      (keyId) => grantRecords.removeAll(keyId),
+      clock,
+      failureOf('the destruction of keys'),
+    ),
+    (opened) => opened.close(),
+  );
+  // Before the seed, which gives what is free to new keys.
+  await deletion.start();
   const grantViolations = validator(grant.CreateGrantRequestSchema, grantLimits.createGrant);
   const seedGrants = new SeedGrants(grantRecords, deployment, clock, grantViolations);
   const additions: GrantAdditions = (keyId, given) => seedGrants.additions(keyId, given);
@@ -197,17 +214,12 @@ export async function build(
     clock,
     config.requestRates.length === 0 ? undefined : new Throttle(config.requestRates, clock),
   );
-  const failureOf = (work: string) => (error: unknown) => {
-    // Everything waits for a store that is away, and the log has the outage already.
-    if (error instanceof StoreUnavailableError) log.warn(`${work} waits for the store: ${error.message}`);
-    else log.error({ err: error }, `${work} failed`);
-  };
   const reader = new KeyReader(records, authorizer, policies, deployment, paths, clock);
   const usages = open.adopt(
     new LastUsages(records, paths, clock, failureOf('the storing of when keys were last used')),
     (opened) => opened.close(),
   );
-  usages.start();
+  void usages.start();
   const operations = [
     ...operationsOf(mac.MacService, macLimits, new MacService(cache, authorizer, usages), ['generateMac', 'verifyMac']),
     ...operationsOf(
@@ -235,27 +247,16 @@ export async function build(
   const awsOperations = alikeOperationsOf(inapplicable.InapplicableService, inapplicableLimits, (request, call) =>
     refusals.refuse(request as inapplicable.InapplicableRequest, call),
   );
-  const deletion = open.adopt(
-    new KeyDeletion(
-      records,
-      paths,
-      (keyId) => grantRecords.removeAll(keyId),
-      clock,
-      failureOf('the destruction of keys'),
-    ),
-    (opened) => opened.close(),
-  );
-  deletion.start();
   const expiry = open.adopt(
     new GrantExpiry(records, grantRecords, grantPaths, clock, failureOf('the removal of grants that have expired')),
     (opened) => opened.close(),
   );
-  expiry.start();
+  void expiry.start();
   const materialExpiry = open.adopt(
     new MaterialExpiry(records, paths, clock, failureOf('the destruction of imported material that has ended')),
     (opened) => opened.close(),
   );
-  materialExpiry.start();
+  void materialExpiry.start();
 
   const grpc = new GrpcWire(operations, dispatcher, config, tls);
   health = (serving) => grpc.setServing(serving);

@@ -145,7 +145,7 @@ export class AliasService {
       }
       const { targetKeyId } = alias.message;
       const key = await this.#keys.requireAllowed(targetKeyId, call);
-      const aliases = await this.#records.get(KeyAliasesSchema, this.#paths.keyAliases(targetKeyId));
+      const [aliases] = await this.#records.find(KeyAliasesSchema, [this.#paths.keyAliases(targetKeyId)]);
       const removal = withoutAlias(aliases, aliasName);
       const deleted = replaceRecord(alias, AliasSchema, { ...alias.message, deleted: true });
       await this.#records.commit([keepRecord(key), deleted, ...(removal === undefined ? [] : [removal])], 'takes away');

@@ -1,6 +1,14 @@
 import { KmsError } from '../errors.ts';
 import { KeyAliasesSchema } from '../gen/hmacd/store/v1/records_pb.ts';
-import { type Change, type Entry, putRecord, type Records, removeRecord, replaceRecord } from '../records/records.ts';
+import {
+  type Change,
+  type DamagedEntry,
+  type Entry,
+  putRecord,
+  type Records,
+  removeRecord,
+  replaceRecord,
+} from '../records/records.ts';
 import type { KeyPaths } from './key-paths.ts';
 
 /** The record of the names of a key's aliases. */
@@ -47,9 +55,9 @@ export function withAlias(
   return putRecord(path, found, KeyAliasesSchema, { aliasNames: [...before, ...aliasNames].toSorted() });
 }
 
-/** Takes a name from those of a key; nothing to do where there are none. */
-export function withoutAlias(found: KeyAliasesEntry | undefined, aliasName: string): Change | undefined {
-  if (found === undefined) return undefined;
+/** Takes a name from those of a key; nothing to do where there are none, or none that could be read. */
+export function withoutAlias(found: KeyAliasesEntry | DamagedEntry | undefined, aliasName: string): Change | undefined {
+  if (found?.message === undefined) return undefined;
   const aliasNames = found.message.aliasNames.filter((name) => name !== aliasName);
   return aliasNames.length === 0 ? removeRecord(found) : replaceRecord(found, KeyAliasesSchema, { aliasNames });
 }

@@ -24,6 +24,12 @@ import type { KeyPolicies } from './protected-key.ts';
 /** How often an alias is read again that moved while its key was read. */
 const ATTEMPTS = 10;
 
+/**
+ * About how many bytes of memory a key takes at most that has AWS's default policy and a few tags. One of a policy of its
+ * own can take hundreds of times that.
+ */
+const USUAL_SIZE = 2_000;
+
 /** What a MAC needs of a key. */
 export interface CachedKey extends ProtectedKey {
   readonly keyState: KeyState;
@@ -35,6 +41,8 @@ export interface CachedKey extends ProtectedKey {
   readonly versions: readonly CachedVersion[];
   /** What makes MACs; `undefined` while there is none. */
   readonly current: CachedVersion | undefined;
+  /** How many usual keys take as much memory. */
+  readonly size: number;
 }
 
 /** A version of a key's material. */
@@ -72,7 +80,7 @@ export class KeyCache {
   readonly #keys: RecordCache<CachedKey>;
   readonly #aliases: RecordCache<CachedAlias>;
 
-  /** @param capacity how many keys, and as many aliases, to keep at hand */
+  /** @param capacity how many usual keys, and as many aliases, to keep at hand */
   constructor(
     records: Records,
     follower: ChangeFollower,
@@ -91,6 +99,7 @@ export class KeyCache {
     this.#observer = observer;
     this.#keys = new RecordCache(follower, (path) => loadKey(records, policies, paths, path), capacity, {
       placeOf: (path) => paths.keyOfAliases(path) ?? path,
+      sizeOf: ({ size }) => size,
     });
     this.#aliases = new RecordCache(follower, (path) => loadAlias(records, paths, path), capacity);
   }
@@ -183,7 +192,14 @@ async function loadKey(
     algorithm,
     versions,
     current: versions.find(({ version }) => version === currentVersion),
+    size: sizeOf(entry.message),
   };
+}
+
+/** How many usual keys take as much memory as a key does; a policy takes about 16 times its length when it is read. */
+function sizeOf({ policy, tags, versions }: Key): number {
+  const tagBytes = tags.reduce((sum, { tagKey, tagValue }) => sum + 200 + 2 * (tagKey!.length + tagValue!.length), 0);
+  return Math.ceil((1_200 + 16 * policy.length + tagBytes + 500 * versions.length) / USUAL_SIZE);
 }
 
 function versionsOf({ material, versions }: Key): CachedVersion[] {

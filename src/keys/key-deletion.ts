@@ -4,8 +4,9 @@ import type { Clock } from '../clock.ts';
 import { AliasSchema, DestroyedKeySchema, KeyAliasesSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import { KeyState } from '../gen/hmacd/v1/key_pb.ts';
 import { ConflictError } from '../records/record-store.ts';
-import { type Change, createRecord, type Records, removeRecord } from '../records/records.ts';
+import { type Change, createRecord, type DamagedEntry, type Records, removeRecord } from '../records/records.ts';
 import { Sweeper } from '../records/sweeper.ts';
+import type { KeyAliasesEntry } from './key-aliases.ts';
 import type { KeyPaths } from './key-paths.ts';
 import { moveMaterialEnd } from './material-end.ts';
 
@@ -76,29 +77,37 @@ export class KeyDeletion extends Sweeper {
   /** Destroys a key, if its window has ended: it may have been cancelled and scheduled anew. */
   async #destroy(keyId: string): Promise<boolean> {
     const now = this.#clock.now();
-    const [key, aliases] = await this.#records.getMany([
-      [KeySchema, this.#paths.key(keyId)],
-      [KeyAliasesSchema, this.#paths.keyAliases(keyId)],
-    ]);
+    const key = await this.#records.get(KeySchema, this.#paths.key(keyId));
     const deletionDate = key?.message.deletionDate;
     if (key?.message.keyState !== KeyState.PENDING_DELETION || deletionDate === undefined) return false;
     if (timestampMs(deletionDate) > now) return false;
-    const names = aliases?.message.aliasNames ?? [];
-    const found = await this.#records.find(
-      AliasSchema,
-      names.map((name) => this.#paths.alias(name)),
-    );
+    const [aliases] = await this.#records.find(KeyAliasesSchema, [this.#paths.keyAliases(keyId)]);
     const changes: Change[] = [
       removeRecord(key),
       ...(await moveMaterialEnd(key.message, undefined, this.#records, this.#paths)),
       createRecord(this.#paths.destroyedKey(keyId), DestroyedKeySchema, { keyId, deletionDate }),
-      ...(aliases === undefined ? [] : [removeRecord(aliases)]),
-      // A damaged alias is of no use to anybody; one that was given to another key since is.
-      ...found.filter(({ message }) => message === undefined || message.targetKeyId === keyId).map(removeRecord),
+      ...(aliases === undefined ? [] : [removeRecord(aliases), ...(await this.#removeAliases(keyId, aliases))]),
     ];
     // It only adds: nothing that goes was of any use to anybody since the key was scheduled.
     await this.#records.commit(changes, 'adds');
     return true;
+  }
+
+  /** Removes the aliases of a key. Where the record of their names is damaged, those of all keys are looked through. */
+  async #removeAliases(keyId: string, names: KeyAliasesEntry | DamagedEntry): Promise<Change[]> {
+    if (names.message !== undefined) {
+      const paths = names.message.aliasNames.map((name) => this.#paths.alias(name));
+      const found = await this.#records.find(AliasSchema, paths);
+      // A damaged alias is of no use to anybody; one that was given to another key since is.
+      return found.filter(({ message }) => message === undefined || message.targetKeyId === keyId).map(removeRecord);
+    }
+    const removals: Change[] = [];
+    for (let after = ''; ;) {
+      const found = await this.#records.list(AliasSchema, this.#paths.aliases, after, BATCH);
+      removals.push(...found.filter(({ message }) => message?.targetKeyId === keyId).map(removeRecord));
+      if (found.length < BATCH) return removals;
+      after = found.at(-1)!.path;
+    }
   }
 
   async #removeRest(keyId: string): Promise<void> {

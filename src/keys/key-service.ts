@@ -181,12 +181,9 @@ export class KeyService {
       const found = await this.#keys.byId(request.keyId!, call);
       const { keyId, deletionDate } = found.message;
       const key = withCancelledDeletion(found.message, call.keyArn!);
-      const index = await this.#records.get(
-        PendingDeletionSchema,
-        this.#paths.pendingDeletion(timestampDate(deletionDate!), keyId),
-      );
+      const index = await this.#records.findPaths([this.#paths.pendingDeletion(timestampDate(deletionDate!), keyId)]);
       await this.#records.commit(
-        [replaceRecord(found, KeySchema, key), ...(index === undefined ? [] : [removeRecord(index)])],
+        [replaceRecord(found, KeySchema, key), ...index.map(removeRecord)],
         // It leaves the key disabled, and whoever scheduled its deletion may be waiting still.
         'takes away',
       );

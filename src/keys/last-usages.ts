@@ -55,7 +55,8 @@ export class LastUsages extends Sweeper {
 
   /** The last use of a key, as far as it is known here; `undefined` when there was none. */
   async of(keyId: string) {
-    const stored = (await this.#records.get(LastUsageSchema, this.#paths.lastUsage(keyId)))?.message;
+    const [found] = await this.#records.find(LastUsageSchema, [this.#paths.lastUsage(keyId)]);
+    const stored = found?.message;
     const own = this.#noted.get(keyId) ?? this.#leaving.get(keyId);
     if (own === undefined || isLater(stored, own)) return stored;
     return { operation: own.operation, timestamp: timestampFromMs(own.time), kmsRequestId: own.requestId };

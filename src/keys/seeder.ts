@@ -25,8 +25,8 @@ export type GrantAdditions = (keyId: string, grant: SeedGrant) => Promise<Change
  * @param grantAdditions what the grants of a new key add, in their order
  * @param onDamage told of a record that does not open; it costs its key, and not the others
  * @param warn told what the seed asks for and does not get, or should not
- * @throws Error when a key exists with another spec or other material than the seed gives it; earlier ones of the seed
- *   are there by then.
+ * @throws Error when a key exists, by its key ID, with another spec or other material than the seed gives it; earlier ones
+ *   of the seed are there by then.
  */
 export async function plantSeed(
   seed: readonly SeedKey[],
@@ -65,11 +65,15 @@ async function plantKey(
   ]);
   if (destroyed !== undefined) return;
   // An alias that was moved is left as it is, and so is the key that it was moved to.
-  const moved = seed.keyId === undefined && aliases[0] !== undefined && wasMoved(aliases[0]);
-  if (key !== undefined && !moved) {
-    requireAgreement(seed, key);
-    for (const sentence of disagreements(seed, key)) warn(sentence);
+  if (seed.keyId === undefined && aliases[0] !== undefined && wasMoved(aliases[0])) return;
+  const conflict = key && conflictOf(seed, key);
+  if (conflict !== undefined) {
+    // A caller may have given the alias to a key of another kind, and shall not keep the service from starting so.
+    if (seed.keyId !== undefined) throw new Error(conflict);
+    warn(`${conflict}; it is left as it is, and so are the other aliases that the seed gives it`);
+    return;
   }
+  if (key !== undefined) for (const sentence of disagreements(seed, key)) warn(sentence);
   if (key === undefined && seed.locks) warn(`nobody can ever replace the policy that the seed gives the key ${keyId}`);
   if (key?.message.keyState === KeyState.PENDING_DELETION) return;
   const names = seed.aliases.filter((_, index) => aliases[index] === undefined);
@@ -112,17 +116,15 @@ function wasMoved({ message: { creationDate, lastUpdatedDate } }: AliasEntry): b
   return timestampMs(lastUpdatedDate!) !== timestampMs(creationDate!);
 }
 
-function requireAgreement(seed: SeedKey, { message: key }: KeyEntry): void {
+/** What the seed says of a key that makes it another key than the one that exists. */
+function conflictOf(seed: SeedKey, { message: key }: KeyEntry): string | undefined {
   if (key.keySpec !== seed.algorithm.keySpec) {
-    throw new Error(
-      `the seed says that the key ${key.keyId} is of the spec ${seed.algorithm.keySpecName}, and it is not`,
-    );
+    return `the seed says that the key ${key.keyId} is of the spec ${seed.algorithm.keySpecName}, and it is not`;
   }
   const first = key.versions.length === 0 ? key.material : key.versions.find(({ version }) => version === 1)?.material;
   // Of a key with versions, the first one may be retired.
-  if (seed.material !== undefined && first !== undefined && !sameMaterial(first, seed.material)) {
-    throw new Error(`the seed gives the key ${key.keyId} other material than it has`);
-  }
+  if (seed.material === undefined || first === undefined || sameMaterial(first, seed.material)) return undefined;
+  return `the seed gives the key ${key.keyId} other material than it has`;
 }
 
 /** What the seed says of a key that exists, and that only a new one could be. */

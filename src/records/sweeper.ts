@@ -18,13 +18,14 @@ export abstract class Sweeper {
   /** Does all that there is to do now, unless it is closed meanwhile. */
   abstract sweep(): Promise<unknown>;
 
-  /** Sweeps now and from then on. */
-  start(): void {
+  /** Sweeps now and from then on; answers when the first sweep has ended. */
+  async start(): Promise<void> {
     this.#sweeping = this.sweep()
       .catch(this.onFailure)
       .finally(() => {
-        if (!this.#closed) this.#timer = setTimeout(() => this.start(), this.#interval);
+        if (!this.#closed) this.#timer = setTimeout(() => void this.start(), this.#interval);
       });
+    await this.#sweeping;
   }
 
   /** Ends when the sweep under way has ended. */

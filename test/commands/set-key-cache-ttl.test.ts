@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { makeRootKey } from '../../src/records/root-keys.ts';
 import { macRequest, makeKey } from '../keys/fixture.ts';
 import { runHmacd } from '../support/hmacd-process.ts';
 import { startService } from '../support/running-service.ts';
@@ -30,7 +31,7 @@ describe('set-key-cache-ttl', () => {
       await using running = await startService(settings);
       ({ keyId } = await makeKey(running.clients.gRPC));
     }
-    expect(await setKeyCacheTtl(settings, '2s')).toEqual({ code: 0, stdout: '', stderr: '' });
+    expect(await setKeyCacheTtl(settings, '2s')).toMatchObject({ code: 0, stderr: '' });
     await expect(startService(settings)).rejects.toThrow(
       `the store's key cache TTL is 2000ms, and HMACD_KEY_CACHE_TTL is 1000ms; to change it, stop every replica and run "hmacd set-key-cache-ttl 1000ms"`,
     );
@@ -61,12 +62,28 @@ describe('set-key-cache-ttl', () => {
     expect(await setKeyCacheTtl(settings, ...args)).toMatchObject({ code: 1, stderr: expect.stringMatching(stderr) });
   });
 
-  it('refuses a store that no replica has started on', async () => {
-    expect(await setKeyCacheTtl(newStore(), '2s')).toEqual({
+  it('refuses a store that is not there, and makes none', async () => {
+    const settings = newStore();
+    makeRootKey(settings.ROOT_KEY_FILE);
+    expect(await setKeyCacheTtl(settings, '2s')).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: 'hmacd: the store is new: start a replica with the key cache TTL that you want\n',
+      stderr: expect.stringMatching(/^hmacd: the SQLite store \S+ does not exist\n$/),
     });
+    expect(readdirSync(dirname(settings.ROOT_KEY_FILE))).toEqual(['root.key']);
+  });
+
+  it('seals under the root key that seals, whichever it is given first', async () => {
+    const settings = newStore();
+    await (await startService(settings))[Symbol.asyncDispose]();
+    const next = `${settings.ROOT_KEY_FILE}.next`;
+    makeRootKey(next);
+    const [former, both] = [settings.ROOT_KEY_FILE, `${next},${settings.ROOT_KEY_FILE}`];
+    const env = { HMACD_STORE: settings.STORE, HMACD_ROOT_KEY_FILE: both };
+    expect((await runHmacd(['reseal'], env)).code).toBe(0);
+    expect(await setKeyCacheTtl({ ...settings, ROOT_KEY_FILE: `${former},${next}` }, '2s')).toMatchObject({ code: 0 });
+    await using running = await startService({ ...settings, ROOT_KEY_FILE: next, KEY_CACHE_TTL: '2s' });
+    expect(running.fatal).toEqual([]);
   });
 
   it('refuses a store that a replica is running on, and one with another root key', async () => {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { ControlledStore } from '../records/controlled-store.ts';
 import { failureOf } from '../support/clients.ts';
-import { startService } from '../support/running-service.ts';
-import { makeKey, openSealer } from './fixture.ts';
+import { FakeClock, startService } from '../support/running-service.ts';
+import { ARN, DAY, macRequest, makeKey, openSealer, paths } from './fixture.ts';
 
 describe('an alias', () => {
   it.each(['CreateAlias', 'UpdateAlias'] as const)(
@@ -56,5 +56,54 @@ describe('an alias', () => {
       const kept = (await store.paths()).filter((path) => path.endsWith('/aliases'));
       expect(kept.length).toBe(all.length);
     }
+  });
+
+  it.each(['UpdateAlias', 'DeleteAlias'] as const)(
+    'is not taken by %s from a key whose policy forbids it meanwhile',
+    async (operation) => {
+      await using store = new ControlledStore({ exclusive: true });
+      await using running = await startService({}, { store, sealer: openSealer });
+      const { keys, aliases } = running.clients.gRPC;
+      const [key, other] = [await makeKey(running.clients.gRPC), await makeKey(running.clients.gRPC)];
+      await aliases.createAlias({ aliasName: 'alias/a', targetKeyId: key.keyId });
+      const policy = JSON.stringify({ Statement: { Effect: 'Deny', Principal: '*', Action: '*', Resource: '*' } });
+      store.before = async (method) => {
+        if (method !== 'commit') return;
+        store.before = () => {};
+        await keys.putKeyPolicy({ keyId: key.keyId, policy, bypassPolicyLockoutSafetyCheck: true });
+      };
+      const call = {
+        UpdateAlias: () => aliases.updateAlias({ aliasName: 'alias/a', targetKeyId: other.keyId }),
+        DeleteAlias: () => aliases.deleteAlias({ aliasName: 'alias/a' }),
+      }[operation];
+      expect((await failureOf(call())).exception).toBe('AccessDeniedException');
+      expect((await aliases.listAliases({})).aliases).toMatchObject([{ targetKeyId: key.keyId }]);
+    },
+  );
+
+  it('whose key has ended is not there to be moved', async () => {
+    const clock = new FakeClock();
+    await using running = await startService({}, { clock });
+    const { keys, aliases } = running.clients.gRPC;
+    const [key, other] = [await makeKey(running.clients.gRPC), await makeKey(running.clients.gRPC)];
+    await aliases.createAlias({ aliasName: 'alias/a', targetKeyId: key.keyId });
+    await keys.scheduleKeyDeletion({ keyId: key.keyId, pendingWindowInDays: 7 });
+    clock.advance(7 * DAY);
+    const refusal = await failureOf(aliases.updateAlias({ aliasName: 'alias/a', targetKeyId: other.keyId }));
+    expect(refusal.message).toBe(`Alias ${ARN}alias/a is not found.`);
+  });
+
+  it('that is moved while its key is read makes no MAC with the key it had', async () => {
+    await using store = new ControlledStore({ exclusive: true });
+    await using running = await startService({}, { store, sealer: openSealer });
+    const { aliases, mac } = running.clients.gRPC;
+    const [key, other] = [await makeKey(running.clients.gRPC), await makeKey(running.clients.gRPC)];
+    await aliases.createAlias({ aliasName: 'alias/a', targetKeyId: key.keyId });
+    store.after = async (method, argument) => {
+      if (method !== 'getMany' || !(argument as string[]).includes(paths.key(key.keyId))) return;
+      store.after = () => {};
+      await aliases.updateAlias({ aliasName: 'alias/a', targetKeyId: other.keyId });
+    };
+    expect((await mac.generateMac(macRequest('alias/a'))).keyId).toBe(other.arn);
   });
 });

@@ -66,7 +66,7 @@ describe('a sweep that breaks off', () => {
     const { deletion, failures } = deletionOf(world.store, world.clock, world.sealer);
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     onTestFinished(() => void vi.useRealTimers());
-    deletion.start();
+    void deletion.start();
     await vi.advanceTimersByTimeAsync(0);
     expect(failures).toMatchObject([{ message: 'the test says so' }]);
     world.store.before = () => {};

@@ -47,6 +47,40 @@ describe('a key whose deletion is scheduled', () => {
   });
 });
 
+describe('a key with a damaged record beside it', () => {
+  it('is saved by CancelKeyDeletion, whatever the record says of when it ends', async () => {
+    await using world = await DeletionWorld.start();
+    const { keyId } = await world.doomKey();
+    for (const path of await world.store.paths()) if (path.startsWith(paths.pendingDeletions)) world.damaged.add(path);
+    expect(world.damaged.size).toBe(1);
+    await world.clients.keys.cancelKeyDeletion({ keyId });
+    world.clock.advance(8 * DAY);
+    expect(await world.sweep()).toBe(0);
+    expect(await storedKey(world.store, keyId)).toBeDefined();
+  });
+
+  it('is destroyed, although nobody knows the names of its aliases', async () => {
+    await using world = await DeletionWorld.start();
+    const { keyId } = await world.doomKey();
+    world.damaged.add(paths.keyAliases(keyId));
+    world.clock.advance(7 * DAY);
+    expect(await world.sweep()).toBe(1);
+    expect(world.failures).toEqual([]);
+    expect(await storedKey(world.store, keyId)).toBeUndefined();
+    expect((await world.clients.aliases.listAliases({})).aliases).toEqual([]);
+  });
+
+  it('can lose an alias, although nobody knows the names of its others', async () => {
+    await using world = await DeletionWorld.start();
+    const { aliases, mac } = world.clients;
+    const { keyId } = await makeKey(world.clients);
+    await aliases.createAlias({ aliasName: 'alias/a', targetKeyId: keyId });
+    world.damaged.add(paths.keyAliases(keyId));
+    await aliases.deleteAlias({ aliasName: 'alias/a' });
+    expect((await failureOf(mac.generateMac(macRequest('alias/a')))).exception).toBe('NotFoundException');
+  });
+});
+
 describe('the sweep', () => {
   it('destroys nothing before the date', async () => {
     await using world = await DeletionWorld.start();

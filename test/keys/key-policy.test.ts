@@ -144,6 +144,12 @@ describe('PutKeyPolicy', () => {
       outcomeOf(keys.putKeyPolicy({ keyId: world.keyId, policy, bypassPolicyLockoutSafetyCheck }));
     expect([await put(true), await put(false)]).toEqual(['AccessDeniedException', 'OK']);
   });
+
+  it('lets its caller replace it as it was put, where it looks at the bypass', async () => {
+    const world = await World.start();
+    const policy = policyOf([allowTo('root', '*', { Bool: { 'kms:BypassPolicyLockoutSafetyCheck': 'false' } })]);
+    expect(await outcomeOf(world.as('root').keys.putKeyPolicy({ keyId: world.keyId, policy }))).toBe('OK');
+  });
 });
 
 describe('CreateKey', () => {

@@ -7,7 +7,7 @@ import { ControlledStore } from '../records/controlled-store.ts';
 import { failureOf, WIRES } from '../support/clients.ts';
 import { sqliteDeployment } from '../support/deployment.ts';
 import { FakeClock, startService } from '../support/running-service.ts';
-import { macRequest, makeKey, paths, recordsOf } from './fixture.ts';
+import { macRequest, makeKey, openSealerWithDamage, paths, recordsOf } from './fixture.ts';
 
 const { GENERATE_MAC, VERIFY_MAC } = LastUsageOperation;
 const UUID = /^[0-9a-f-]{36}$/;
@@ -98,6 +98,30 @@ describe('last usages', () => {
     expect(store.counts.commit).toBe(before + 1);
     await one.sweep();
     expect(store.counts.commit).toBe(before + 1);
+  });
+
+  it('are told while they are being stored', async () => {
+    const { store, clock, one } = start();
+    one.note('key', GENERATE_MAC, call);
+    let told: unknown;
+    store.before = async (method) => {
+      if (method === 'commit') told = await one.of('key');
+    };
+    await one.sweep();
+    expect(told).toMatchObject(usage(GENERATE_MAC, clock.now()));
+  });
+
+  it('are told where what was stored before is damaged', async () => {
+    const { store, clock } = start();
+    const damaged = new Set<string>();
+    const records = recordsOf(store, clock, openSealerWithDamage(damaged));
+    const usages = new LastUsages(records, paths, clock, () => {});
+    usages.note('key', GENERATE_MAC, call);
+    await usages.sweep();
+    damaged.add(paths.lastUsage('key'));
+    expect(await usages.of('key')).toBeUndefined();
+    usages.note('key', VERIFY_MAC, call);
+    expect(await usages.of('key')).toMatchObject(usage(VERIFY_MAC, clock.now()));
   });
 
   it('of more keys than go into a commit are stored all', async () => {

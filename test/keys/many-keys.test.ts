@@ -35,10 +35,7 @@ class ForwardClock implements Clock {
 async function startWorld() {
   const server = await startRedisServer();
   onTestFinished(() => server.stop());
-  const { settings, accountId } = redisDeployment(
-    { KEY_CACHE_TTL: '100ms', QUOTA_KEYS: String(KEYS + 10_000) },
-    server,
-  );
+  const { settings, accountId } = redisDeployment({ QUOTA_KEYS: String(KEYS + 10_000) }, server);
   const clock = new ForwardClock();
   const running = await startService(settings, { clock });
   onTestFinished(() => running[Symbol.asyncDispose]());

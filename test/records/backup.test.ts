@@ -127,6 +127,13 @@ describe('a backup that is not as it was written', async () => {
     expect(taken).toEqual([]);
   });
 
+  it('is refused without a word of a header that was made up', () => {
+    const made = Buffer.from(whole);
+    const at = made.indexOf(rootKey.id.toString('hex'));
+    made.write('\u001b[2K\rAll is well', at);
+    expect(refusalOf(made)).toBe('the backup FILE is damaged, or was changed after it was made');
+  });
+
   const part = (n: number): Buffer => whole.subarray(bounds[n], bounds[n + 1]);
   const head = whole.subarray(0, bounds[0]);
   const tail = whole.subarray(bounds[3]);

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { PendingDeletionSchema as Schema } from '../../src/gen/hmacd/store/v1/records_pb.ts';
 import { ChangeFollower } from '../../src/records/change-follower.ts';
@@ -86,6 +87,22 @@ describe('records that are sealed anew', () => {
     for (let n = 0; n < 120; n++) expect((await records.get(Schema, pathOf(n)))!.message.keyId).toBe(String(n));
     expect(await resealAll(store, operator.sealer, nextId)).toEqual({ ...walk, resealedCount: 0 });
     expect(await store.everything()).toEqual(after);
+  });
+
+  it('leave the store to others for as long as they took', async () => {
+    const { store, change, operator } = await begin(120);
+    await change.begin();
+    const idle: number[] = [];
+    let last: number | undefined;
+    store.before = async (method) => {
+      if (method !== 'commit') return;
+      if (last !== undefined) idle.push(performance.now() - last);
+      await delay(50);
+    };
+    store.after = (method) => void (method === 'commit' && (last = performance.now()));
+    await resealAll(store, operator.sealer, nextId);
+    expect(idle).toHaveLength(2);
+    for (const milliseconds of idle) expect(milliseconds).toBeGreaterThan(45);
   });
 
   it('are those of another writer, where one came first', async () => {
