@@ -190,12 +190,12 @@ export async function build(
     ),
     (opened) => opened.close(),
   );
-  // Before the seed, which gives what is free to new keys.
-  await deletion.start();
   const grantViolations = validator(grant.CreateGrantRequestSchema, grantLimits.createGrant);
   const seedGrants = new SeedGrants(grantRecords, deployment, clock, grantViolations);
   const additions: GrantAdditions = (keyId, given) => seedGrants.additions(keyId, given);
-  await plantSeed(seed, records, paths, clock, additions, onDamage, (sentence) => log.warn(sentence));
+  const warn = (sentence: string): void => log.warn(sentence);
+  await plantSeed(seed, records, paths, clock, additions, (keyId) => deletion.destroyEnded(keyId), onDamage, warn);
+  deletion.start();
 
   const audit = open.adopt(
     config.auditLog === undefined
@@ -219,7 +219,7 @@ export async function build(
     new LastUsages(records, paths, clock, failureOf('the storing of when keys were last used')),
     (opened) => opened.close(),
   );
-  void usages.start();
+  usages.start();
   const operations = [
     ...operationsOf(mac.MacService, macLimits, new MacService(cache, authorizer, usages), ['generateMac', 'verifyMac']),
     ...operationsOf(
@@ -251,12 +251,12 @@ export async function build(
     new GrantExpiry(records, grantRecords, grantPaths, clock, failureOf('the removal of grants that have expired')),
     (opened) => opened.close(),
   );
-  void expiry.start();
+  expiry.start();
   const materialExpiry = open.adopt(
     new MaterialExpiry(records, paths, clock, failureOf('the destruction of imported material that has ended')),
     (opened) => opened.close(),
   );
-  void materialExpiry.start();
+  materialExpiry.start();
 
   const grpc = new GrpcWire(operations, dispatcher, config, tls);
   health = (serving) => grpc.setServing(serving);

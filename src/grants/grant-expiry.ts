@@ -1,6 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
-import { ConflictError } from '../records/record-store.ts';
 import { type Found, type Records, removeRecord } from '../records/records.ts';
 import { Sweeper } from '../records/sweeper.ts';
 import { isThere } from './grant.ts';
@@ -42,8 +41,7 @@ export class GrantExpiry extends Sweeper {
         try {
           await this.#remove(index);
         } catch (error) {
-          // Another replica may be at the same work.
-          if (!(error instanceof ConflictError)) this.onFailure(error);
+          this.partFailed(error);
         }
         // The embedded store works at once; calls shall have their turn in between.
         await setImmediate();

@@ -99,11 +99,11 @@ export class AliasService {
       const target = await this.#keys.byId(request.targetKeyId!, call);
       const to = target.message.keyId;
       requireChangeable(target.message, call.keyArn!);
-      const [current, fromAliases, toAliases] = await this.#records.getMany([
+      const [current, toAliases] = await this.#records.getMany([
         [KeySchema, this.#paths.key(from)],
-        [KeyAliasesSchema, this.#paths.keyAliases(from)],
         [KeyAliasesSchema, this.#paths.keyAliases(to)],
       ]);
+      const [fromAliases] = await this.#records.find(KeyAliasesSchema, [this.#paths.keyAliases(from)]);
       if (current === undefined || !exists(current.message, this.#clock.now())) throw this.#notFound(aliasName);
       // Of both keys, the caller has to be allowed to move their aliases.
       const source = await this.#keys.byId(from, call);

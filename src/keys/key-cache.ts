@@ -24,10 +24,7 @@ import type { KeyPolicies } from './protected-key.ts';
 /** How often an alias is read again that moved while its key was read. */
 const ATTEMPTS = 10;
 
-/**
- * About how many bytes of memory a key takes at most that has AWS's default policy and a few tags. One of a policy of its
- * own can take hundreds of times that.
- */
+/** How many bytes of memory a key takes at most that was made without a policy, and has a few tags. */
 const USUAL_SIZE = 2_000;
 
 /** What a MAC needs of a key. */
@@ -196,10 +193,14 @@ async function loadKey(
   };
 }
 
-/** How many usual keys take as much memory as a key does; a policy takes about 16 times its length when it is read. */
+/**
+ * How many usual keys take as much memory as a key does, at most. What a policy becomes when it is read was measured: the
+ * worst, many short patterns, is 400 bytes for each text in it.
+ */
 function sizeOf({ policy, tags, versions }: Key): number {
+  const policyBytes = 2 * policy.length + 400 * (policy.split('"').length >> 1);
   const tagBytes = tags.reduce((sum, { tagKey, tagValue }) => sum + 200 + 2 * (tagKey!.length + tagValue!.length), 0);
-  return Math.ceil((1_200 + 16 * policy.length + tagBytes + 500 * versions.length) / USUAL_SIZE);
+  return Math.ceil((1_200 + policyBytes + tagBytes + 500 * versions.length) / USUAL_SIZE);
 }
 
 function versionsOf({ material, versions }: Key): CachedVersion[] {

@@ -3,7 +3,6 @@ import { timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Clock } from '../clock.ts';
 import { AliasSchema, DestroyedKeySchema, KeyAliasesSchema, KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
 import { KeyState } from '../gen/hmacd/v1/key_pb.ts';
-import { ConflictError } from '../records/record-store.ts';
 import { type Change, createRecord, type DamagedEntry, type Records, removeRecord } from '../records/records.ts';
 import { Sweeper } from '../records/sweeper.ts';
 import type { KeyAliasesEntry } from './key-aliases.ts';
@@ -58,12 +57,11 @@ export class KeyDeletion extends Sweeper {
         if (index.path > ended || this.closed) return destroyed;
         try {
           const keyId = this.#paths.keyIdOfPendingDeletion(index.path);
-          if (await this.#records.untilUncontended(() => this.#destroy(keyId))) destroyed++;
+          if (await this.destroyEnded(keyId)) destroyed++;
           await this.#removeRest(keyId);
           await this.#records.commit([removeRecord(index)], 'adds');
         } catch (error) {
-          // Another replica may be at the same work.
-          if (!(error instanceof ConflictError)) this.onFailure(error);
+          this.partFailed(error);
         }
         // The embedded store works at once; calls shall have their turn in between.
         await setImmediate();
@@ -74,7 +72,12 @@ export class KeyDeletion extends Sweeper {
     return destroyed;
   }
 
-  /** Destroys a key, if its window has ended: it may have been cancelled and scheduled anew. */
+  /** Destroys a key, if its window has ended, and answers whether it has; what else is under it goes at the next sweep. */
+  async destroyEnded(keyId: string): Promise<boolean> {
+    return await this.#records.untilUncontended(() => this.#destroy(keyId));
+  }
+
+  /** It may have been cancelled and scheduled anew. */
   async #destroy(keyId: string): Promise<boolean> {
     const now = this.#clock.now();
     const key = await this.#records.get(KeySchema, this.#paths.key(keyId));

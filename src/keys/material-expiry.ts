@@ -2,7 +2,6 @@ import { setImmediate } from 'node:timers/promises';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Clock } from '../clock.ts';
 import { KeySchema } from '../gen/hmacd/store/v1/records_pb.ts';
-import { ConflictError } from '../records/record-store.ts';
 import { type Change, type Found, removeRecord, type Records, replaceRecord } from '../records/records.ts';
 import { Sweeper } from '../records/sweeper.ts';
 import { withoutMaterial } from './key.ts';
@@ -48,8 +47,7 @@ export class MaterialExpiry extends Sweeper {
           const step = await changes(found.slice(from, from + size));
           if (step.length > 0) await this.#records.commit(step, 'adds');
         } catch (error) {
-          // Another replica may be at the same work.
-          if (!(error instanceof ConflictError)) this.onFailure(error);
+          this.partFailed(error);
         }
         // The embedded store works at once; calls shall have their turn in between.
         await setImmediate();

@@ -23,6 +23,7 @@ export type GrantAdditions = (keyId: string, grant: SeedGrant) => Promise<Change
  * of the seed out: callers could use it up, and so keep the service from starting.
  *
  * @param grantAdditions what the grants of a new key add, in their order
+ * @param destroyEnded destroys a key whose deletion window has ended, and answers whether it has
  * @param onDamage told of a record that does not open; it costs its key, and not the others
  * @param warn told what the seed asks for and does not get, or should not
  * @throws Error when a key exists, by its key ID, with another spec or other material than the seed gives it; earlier ones
@@ -34,12 +35,16 @@ export async function plantSeed(
   paths: KeyPaths,
   clock: Clock,
   grantAdditions: GrantAdditions,
+  destroyEnded: (keyId: string) => Promise<boolean>,
   onDamage: (error: UnsealError) => void,
   warn: (sentence: string) => void,
 ): Promise<void> {
   for (const key of seed) {
     try {
-      await records.untilUncontended(() => plantKey(key, records, paths, clock, grantAdditions, warn));
+      const plant = (): Promise<string | undefined> => plantKey(key, records, paths, clock, grantAdditions, warn);
+      const pending = await records.untilUncontended(plant);
+      // The aliases of a key whose window has ended are free, once it is destroyed.
+      if (pending !== undefined && (await destroyEnded(pending))) await records.untilUncontended(plant);
     } catch (error) {
       if (!(error instanceof UnsealError)) throw error;
       onDamage(error);
@@ -47,6 +52,7 @@ export async function plantSeed(
   }
 }
 
+/** Answers the ID of a key that is pending deletion, and so is not given what it lacks. */
 async function plantKey(
   seed: SeedKey,
   records: Records,
@@ -54,7 +60,7 @@ async function plantKey(
   clock: Clock,
   grantAdditions: GrantAdditions,
   warn: (sentence: string) => void,
-): Promise<void> {
+): Promise<string | undefined> {
   const found = await records.getMany(seed.aliases.map((name) => [AliasSchema, paths.alias(name)] as const));
   const aliases = found.map(aliasIn);
   const keyId = seed.keyId ?? aliases[0]?.message.targetKeyId ?? randomUUID();
@@ -63,21 +69,25 @@ async function plantKey(
     [KeyAliasesSchema, paths.keyAliases(keyId)],
     [DestroyedKeySchema, paths.destroyedKey(keyId)],
   ]);
-  if (destroyed !== undefined) return;
+  if (destroyed !== undefined) return undefined;
+  const names = seed.aliases.filter((_, index) => aliases[index] === undefined);
+  if (key?.message.keyState === KeyState.PENDING_DELETION) return keyId;
   // An alias that was moved is left as it is, and so is the key that it was moved to.
-  if (seed.keyId === undefined && aliases[0] !== undefined && wasMoved(aliases[0])) return;
+  if (seed.keyId === undefined && aliases[0] !== undefined && wasMoved(aliases[0])) {
+    if (names.length > 0)
+      warn(`${seed.aliases[0]} was moved to another key: the seed's ${names.join(', ')} is not made`);
+    return undefined;
+  }
   const conflict = key && conflictOf(seed, key);
   if (conflict !== undefined) {
     // A caller may have given the alias to a key of another kind, and shall not keep the service from starting so.
     if (seed.keyId !== undefined) throw new Error(conflict);
     warn(`${conflict}; it is left as it is, and so are the other aliases that the seed gives it`);
-    return;
+    return undefined;
   }
   if (key !== undefined) for (const sentence of disagreements(seed, key)) warn(sentence);
   if (key === undefined && seed.locks) warn(`nobody can ever replace the policy that the seed gives the key ${keyId}`);
-  if (key?.message.keyState === KeyState.PENDING_DELETION) return;
-  const names = seed.aliases.filter((_, index) => aliases[index] === undefined);
-  if (key !== undefined && names.length === 0) return;
+  if (key !== undefined && names.length === 0) return undefined;
   const now = clock.now();
   const keyChange =
     key === undefined ? createRecord(paths.key(keyId), KeySchema, newKey({ ...seed, keyId }, now)) : keepRecord(key);
@@ -86,6 +96,7 @@ async function plantKey(
   const changes = newAliases(names, keyId, keyAliases, marks, paths, now);
   const grants = key === undefined ? await Promise.all(seed.grants.map((grant) => grantAdditions(keyId, grant))) : [];
   await records.commit([keyChange, ...known, ...changes, ...grants.flat()], 'adds');
+  return undefined;
 }
 
 function newAliases(

@@ -1,3 +1,5 @@
+import { ConflictError, StoreUnavailableError } from './record-store.ts';
+
 /** How long after the end of a sweep the next one begins, in milliseconds, unless it is told otherwise. */
 const INTERVAL = 10_000;
 
@@ -18,14 +20,13 @@ export abstract class Sweeper {
   /** Does all that there is to do now, unless it is closed meanwhile. */
   abstract sweep(): Promise<unknown>;
 
-  /** Sweeps now and from then on; answers when the first sweep has ended. */
-  async start(): Promise<void> {
+  /** Sweeps now and from then on. */
+  start(): void {
     this.#sweeping = this.sweep()
       .catch(this.onFailure)
       .finally(() => {
-        if (!this.#closed) this.#timer = setTimeout(() => void this.start(), this.#interval);
+        if (!this.#closed) this.#timer = setTimeout(() => this.start(), this.#interval);
       });
-    await this.#sweeping;
   }
 
   /** Ends when the sweep under way has ended. */
@@ -33,6 +34,13 @@ export abstract class Sweeper {
     this.#closed = true;
     clearTimeout(this.#timer);
     await this.#sweeping;
+  }
+
+  /** Tells of a part of a sweep that failed. Throws the failure again when the store is away: then all parts would fail. */
+  protected partFailed(error: unknown): void {
+    if (error instanceof StoreUnavailableError) throw error;
+    // Another replica may be at the same work.
+    if (!(error instanceof ConflictError)) this.onFailure(error);
   }
 
   protected get closed(): boolean {

@@ -21,13 +21,30 @@ describe('a sweep that breaks off', () => {
     world.clock.advance(7 * DAY);
     const commits = world.store.counts.commit;
     world.store[when] = failAt(wanted);
-    await world.sweep();
+    await expect(world.sweep()).rejects.toThrow('the test says so');
     world.store[when] = () => {};
-    expect(world.failures).toMatchObject([{ message: 'the test says so' }]);
     expect(world.store.counts.commit).toBe(commits + wanted);
     await world.sweep();
-    expect(world.failures.length).toBe(1);
+    expect(world.failures).toEqual([]);
     expect(await world.store.paths()).toEqual(remains(keyId));
+  });
+
+  it('for a store that is away tries no other key, and for any other reason does', async () => {
+    await using world = await DeletionWorld.start();
+    for (let n = 0; n < 3; n++) await world.doomKey();
+    world.clock.advance(7 * DAY);
+    let commits = 0;
+    let failure: Error = new StoreUnavailableError('the test says so');
+    world.store.before = (method) => {
+      if (method !== 'commit') return;
+      commits++;
+      throw failure;
+    };
+    await expect(world.sweep()).rejects.toThrow(failure);
+    expect(commits).toBe(1);
+    failure = new Error('a test');
+    expect(await world.sweep()).toBe(0);
+    expect([commits, world.failures]).toEqual([4, [failure, failure, failure]]);
   });
 
   it('takes five commits when nothing breaks it off', async () => {
@@ -66,7 +83,7 @@ describe('a sweep that breaks off', () => {
     const { deletion, failures } = deletionOf(world.store, world.clock, world.sealer);
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     onTestFinished(() => void vi.useRealTimers());
-    void deletion.start();
+    deletion.start();
     await vi.advanceTimersByTimeAsync(0);
     expect(failures).toMatchObject([{ message: 'the test says so' }]);
     world.store.before = () => {};

@@ -74,10 +74,13 @@ describe('a key with a damaged record beside it', () => {
     await using world = await DeletionWorld.start();
     const { aliases, mac } = world.clients;
     const { keyId } = await makeKey(world.clients);
-    await aliases.createAlias({ aliasName: 'alias/a', targetKeyId: keyId });
+    const other = await makeKey(world.clients);
+    for (const aliasName of ['alias/a', 'alias/b']) await aliases.createAlias({ aliasName, targetKeyId: keyId });
     world.damaged.add(paths.keyAliases(keyId));
     await aliases.deleteAlias({ aliasName: 'alias/a' });
     expect((await failureOf(mac.generateMac(macRequest('alias/a')))).exception).toBe('NotFoundException');
+    await aliases.updateAlias({ aliasName: 'alias/b', targetKeyId: other.keyId });
+    expect((await mac.generateMac(macRequest('alias/b'))).keyId).toBe(other.arn);
   });
 });
 

@@ -335,7 +335,9 @@ describe('a seed', () => {
       await clients.gRPC.aliases.deleteAlias({ aliasName: 'alias/b' });
     });
     const before = await garden.content();
-    await garden.inService([key], nothing);
+    await garden.inService([key], async ({ logged }) => {
+      expect(warnings(logged)).toEqual([`alias/a was moved to another key: the seed's alias/b is not made`]);
+    });
     expect(await garden.content()).toEqual(before);
   });
 

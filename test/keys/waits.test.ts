@@ -83,9 +83,11 @@ const CALLS: readonly [what: string, before: readonly Act[], act: Act][] = [
 
 describe('while replicas may act on what was before', () => {
   it.each(CALLS)('%s does not answer', async (_, before, act) => {
-    const { clock, begin, done, outcomes } = await start();
+    const { clock, begin, done, outcomes, commits } = await start();
     for (const each of before) await done(each);
+    const found = commits();
     begin(act);
+    await vi.waitFor(() => expect(commits()).toBeGreaterThan(found), 5_000);
     expect(await outcomes()).toEqual([]);
     clock.advance(WAIT - 1);
     expect(await outcomes()).toEqual([]);
@@ -106,11 +108,13 @@ describe('while replicas may act on what was before', () => {
     for (const each of before) await done(each);
     const found = commits();
     begin(act);
-    await vi.waitFor(() => expect(commits()).toBeGreaterThan(found));
+    await vi.waitFor(() => expect(commits()).toBeGreaterThan(found), 5_000);
     begin(act);
     expect(await outcomes()).toEqual([]);
-    clock.advance(WAIT);
-    await vi.waitFor(async () => expect(await outcomes()).toHaveLength(2), 5_000);
+    await vi.waitFor(async () => {
+      clock.advance(WAIT);
+      expect(await outcomes()).toHaveLength(2);
+    }, 5_000);
     expect(await outcomes()).toEqual(expect.arrayContaining(['OK', second]));
   });
 });
