@@ -141,19 +141,23 @@ function withoutSignature(authorization: string): [header: string, signature: st
   return [authorization.slice(0, at + SIGNATURE.length) + after.slice(signature.length), signature];
 }
 
-/** The parameters of the header by their names; none where one is there twice, or is no parameter of it. */
+/**
+ * The parameters of the header by their names; none where one is there twice, or is no parameter of it. Of what is missing,
+ * AWS tells as if spaces were commas; all of them have to have commas in between.
+ */
 function parametersOf(text: string): ReadonlyMap<string, string> {
   const parameters = text
     .split(BETWEEN)
     .filter((parameter) => parameter !== '')
     .map((parameter) => cutAt(parameter, '='));
   const values = new Map(parameters);
-  const known = parameters.every(([name]) => PARAMETERS.has(name));
-  return known && values.size === parameters.length ? values : new Map();
+  const known = parameters.every(([name]) => PARAMETERS.has(name)) && values.size === parameters.length;
+  return known && (values.size < PARAMETERS.size || LIST.test(text)) ? values : new Map();
 }
 
-/** What stands between parameters: AWS takes commas and spaces for alike. */
 const BETWEEN = /[, \t]/;
+/** Parameters with a comma and any white space between each two of them. */
+const LIST = /^[ \t]*[^, \t]+(?:[ \t]*,[ \t]*[^, \t]+)*$/;
 
 const PARAMETERS: ReadonlySet<string> = new Set(['Credential', 'SignedHeaders', 'Signature']);
 

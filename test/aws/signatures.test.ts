@@ -184,10 +184,13 @@ describe('a signed request', () => {
   it('with a parameter or a signed header twice, in another order, or unknown is refused', async () => {
     const { request, authorization, refusal } = await makeRequest();
     const credential = /Credential=[^,]+/.exec(request.headers['authorization']!)![0];
-    for (const by of [`${credential}, ${credential}`, `${credential}, Other=1`, `${credential} x`]) {
+    for (const by of [`${credential}, ${credential}`, `${credential}, Other=1`, `${credential},`, `, ${credential}`]) {
       const [exception] = await refusal(authorization(/Credential=[^,]+/, by));
       expect(exception).toBe('IncompleteSignatureException');
     }
+    // As one that is complete, it has commas.
+    expect((await refusal(authorization(/, Signed/, ' Signed')))[0]).toBe('IncompleteSignatureException');
+    expect((await refusal(authorization(/, Signature/, '\t Signature')))[0]).toBe('IncompleteSignatureException');
     for (const by of ['SignedHeaders=host;host;', 'SignedHeaders=z;host;', 'SignedHeaders=HOST;']) {
       expect(await refusal(authorization(/SignedHeaders=/, by))).toEqual(['InvalidSignatureException', WRONG]);
     }
