@@ -52,7 +52,7 @@ export async function plantSeed(
   }
 }
 
-/** Answers the ID of a key that is pending deletion, and so is not given what it lacks. */
+/** Answers the ID of the key if it is pending deletion, and so is not given what it lacks. */
 async function plantKey(
   seed: SeedKey,
   records: Records,
@@ -71,23 +71,23 @@ async function plantKey(
   ]);
   if (destroyed !== undefined) return undefined;
   const names = seed.aliases.filter((_, index) => aliases[index] === undefined);
-  if (key?.message.keyState === KeyState.PENDING_DELETION) return keyId;
+  const pending = key?.message.keyState === KeyState.PENDING_DELETION ? keyId : undefined;
   // An alias that was moved is left as it is, and so is the key that it was moved to.
   if (seed.keyId === undefined && aliases[0] !== undefined && wasMoved(aliases[0])) {
     if (names.length > 0)
       warn(`${seed.aliases[0]} was moved to another key: the seed's ${names.join(', ')} is not made`);
-    return undefined;
+    return pending;
   }
   const conflict = key && conflictOf(seed, key);
   if (conflict !== undefined) {
     // A caller may have given the alias to a key of another kind, and shall not keep the service from starting so.
     if (seed.keyId !== undefined) throw new Error(conflict);
     warn(`${conflict}; it is left as it is, and so are the other aliases that the seed gives it`);
-    return undefined;
+    return pending;
   }
   if (key !== undefined) for (const sentence of disagreements(seed, key)) warn(sentence);
   if (key === undefined && seed.locks) warn(`nobody can ever replace the policy that the seed gives the key ${keyId}`);
-  if (key !== undefined && names.length === 0) return undefined;
+  if (pending !== undefined || (key !== undefined && names.length === 0)) return pending;
   const now = clock.now();
   const keyChange =
     key === undefined ? createRecord(paths.key(keyId), KeySchema, newKey({ ...seed, keyId }, now)) : keepRecord(key);

@@ -394,6 +394,16 @@ describe('a seed', () => {
     });
   });
 
+  it('of another spec stops the start also while its key is pending deletion', async () => {
+    await using garden = new Garden();
+    await garden.inService([known], async ({ clients }) => {
+      await clients.gRPC.keys.scheduleKeyDeletion({ keyId: KEY_ID });
+    });
+    await expect(garden.plant({ ...known, key_spec: 'HMAC_512' })).rejects.toThrow(
+      / is of the spec HMAC_512, and it is not$/,
+    );
+  });
+
   it('does not stop the start for a record that is damaged: it costs its key, and not the others', async () => {
     await using garden = new Garden();
     await garden.inService([known], nothing);
